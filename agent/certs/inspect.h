@@ -1,0 +1,20 @@
+/* Who a certificate is for, who issued it, and until when: for people and for checks. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+struct inspect_facts {
+    char *subject; /* RFC 4514; "" when empty */
+    char *issuer;
+    time_t not_before, not_after;
+    bool is_ca;
+};
+
+/* Whole days from `now` until `not_after`; negative when that has passed. */
+long inspect_days_left(const struct inspect_facts *facts, time_t now);
+
+/* Frees `n` facts and the array. Accepts NULL. */
+void inspect_free(struct inspect_facts *facts, size_t n);

@@ -1,0 +1,111 @@
+/* The configuration as the operator wrote it, validated and with every default filled in. Immutable
+ * once loaded. It names files; it does not read those that certificates name (see certs/). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/name.h"
+#include "base/problems.h"
+
+/* A file that a key names: its path with ${CREDENTIALS_DIRECTORY} replaced, and where that was said. */
+struct config_file {
+    char *path; /* NULL: not given */
+    struct place place;
+};
+
+/* [agent] */
+struct config_agent {
+    unsigned workers; /* 0: auto */
+    enum log_level log_level;
+    enum log_format log_format;
+    uint64_t shutdown_timeout_ms;
+};
+
+/* [certificate NAME] */
+struct config_certificate {
+    char *name;
+    struct place place;
+    struct config_file cert, key, password_file;
+};
+
+/* One `listen` */
+struct config_listen {
+    struct addr addr;
+    struct place place;
+};
+
+/* One `address` */
+struct config_address {
+    char *host;        /* normalised DNS name, or an IP literal without brackets */
+    uint16_t port;
+    bool is_literal;
+    struct name name;  /* of the host, for verification */
+    struct place place;
+};
+
+enum config_sni { CONFIG_SNI_HOST, CONFIG_SNI_NAME, CONFIG_SNI_OFF };
+enum config_truncation { CONFIG_TRUNCATION_RESET, CONFIG_TRUNCATION_EOF };
+
+/* A SHA-256 of a public key. */
+struct config_pin {
+    uint8_t sha256[32];
+};
+
+/* [service NAME], with [defaults] and the built-in defaults filled in. A timeout of 0 is off. */
+struct config_service {
+    char *name;
+    struct place place;
+
+    struct config_listen *listens;
+    size_t n_listens;
+    bool expose;
+    uid_t socket_user;  /* (uid_t)-1: ours */
+    gid_t socket_group; /* (gid_t)-1: ours */
+    mode_t socket_mode;
+
+    struct config_address *addresses;
+    size_t n_addresses;
+
+    bool presents_certificate;                     /* tls_mode = mtls */
+    const struct config_certificate *certificate;  /* NULL when none is presented */
+    struct config_file ca;                         /* the path "system": the system's CAs */
+    enum config_sni sni;
+    char *sni_name;                                /* CONFIG_SNI_NAME */
+    struct name *verify_names;                     /* none: `sni`, else the host */
+    size_t n_verify_names;
+    bool allow_common_name;
+    struct config_pin *pins;
+    size_t n_pins;
+    char **alpn;
+    size_t n_alpn;
+    unsigned tls_min, tls_max; /* 12 or 13 */
+    char *priority;            /* NULL: ours */
+    struct place priority_place;
+
+    uint64_t connect_timeout_ms, handshake_timeout_ms, idle_timeout_ms, close_timeout_ms;
+    uint64_t max_lifetime_ms;
+    uint64_t max_connections;
+    enum config_truncation truncation;
+};
+
+struct config {
+    struct config_agent agent;
+    struct config_certificate *certificates;
+    size_t n_certificates;
+    struct config_service *services;
+    size_t n_services;
+    char **files; /* every file read, the first is the main one; places point here */
+    size_t n_files;
+};
+
+/* Reads `path` and what it includes. Notes every problem it finds, with its place; the places stay
+ * valid as long as the returned configuration. Returns NULL only when memory is out; a configuration
+ * with errors noted must not be used for anything but printing them. The caller frees it. */
+struct config *config_load(const char *path, struct problems *problems);
+
+struct config *config_free(struct config *config);

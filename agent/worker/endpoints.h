@@ -1,0 +1,29 @@
+/* Where a service's backends are now: the result of resolving all of its addresses, in the order in
+ * which to try them. Immutable, shared by reference count. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/addr.h"
+#include "base/name.h"
+#include "base/reason.h"
+
+struct endpoint {
+    struct addr addr;
+    struct name host; /* what `address` called it: for SNI and verification; owned */
+};
+
+struct endpoints {
+    _Atomic(unsigned) refs;
+    char *detail; /* with n == 0: what DNS said, for the log; owned, may be NULL */
+    size_t n;     /* 0: resolving failed (`dns_failed`) and there is no earlier answer */
+    struct endpoint list[];
+};
+
+/* Makes `n` zeroed endpoints with one reference, to be filled by the caller before they are shared.
+ * NULL when memory is out. */
+struct endpoints *endpoints_new(size_t n);
+
+struct endpoints *endpoints_ref(struct endpoints *endpoints);
+struct endpoints *endpoints_unref(struct endpoints *endpoints); /* accepts NULL; returns NULL */

@@ -1,0 +1,33 @@
+/* What a worker knows of a service: immutable, shared by reference count, but for the count of open
+ * connections. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tls/profile.h"
+
+struct service {
+    _Atomic(unsigned) refs;
+    size_t id;  /* the service's place in every worker's table */
+    char *name; /* owned */
+    struct profile *profile; /* a reference */
+
+    /* 0: off */
+    uint64_t connect_timeout_ms, handshake_timeout_ms, idle_timeout_ms, close_timeout_ms;
+    uint64_t max_lifetime_ms;
+
+    uint64_t max_connections;
+    bool truncation_is_eof;
+
+    _Atomic(uint64_t) open; /* connections now, over all workers */
+};
+
+/* Makes a service with all else zero and one reference. `profile` is referenced. NULL when memory is
+ * out. */
+struct service *service_new(size_t id, const char *name, struct profile *profile);
+
+struct service *service_ref(struct service *service);
+struct service *service_unref(struct service *service); /* accepts NULL; returns NULL */
