@@ -9,7 +9,7 @@ struct list {
 };
 
 /* The item of type `type` whose field `field` is the link `link`. */
-#define list_item(link, type, field) ((type *)(void *)((char *)(link) - offsetof(type, field)))
+#define list_item(link, type, field) ((type *)(void *)((char *)(link)-offsetof(type, field)))
 
 /* `link` walks the list; the SAFE form survives the removal of the current link. */
 #define LIST_EACH(link, head)                                                                      \

@@ -13,8 +13,8 @@ struct mailbox {
     _Atomic(struct letter *) newest;
 };
 
-/* Puts a letter in; the box owns it from here on. Returns true when the box was empty, that is, when
- * its reader has to be woken. Never fails. */
+/* Puts a letter in; the box owns it from here on. Returns true when the box was empty, that is,
+ * when its reader has to be woken. Never fails. */
 bool mailbox_put(struct mailbox *box, struct letter *letter);
 
 /* Takes all letters out, oldest first, linked by `next`; NULL when there are none. The caller owns

@@ -1,4 +1,5 @@
-/* A name that a backend's certificate may carry: the reference identifier of RFC 6125 section 6.2. */
+/* A name that a backend's certificate may carry: the reference identifier of RFC 6125 section 6.2.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -8,9 +9,9 @@ enum name_kind { NAME_DNS, NAME_IP, NAME_URI };
 
 struct name {
     enum name_kind kind;
-    char *text;      /* normalised; owned */
-    uint8_t ip[16];  /* NAME_IP: the address in network order */
-    uint8_t ip_len;  /* NAME_IP: 4 or 16 */
+    char *text;     /* normalised; owned */
+    uint8_t ip[16]; /* NAME_IP: the address in network order */
+    uint8_t ip_len; /* NAME_IP: 4 or 16 */
 };
 
 /* Normalises a DNS host name: lower case, no trailing dot. Labels are letters, digits, hyphens and

@@ -22,8 +22,8 @@ struct problems *problems_new(void);
 struct problems *problems_free(struct problems *problems);
 
 /* Notes an error, or a warning. The format makes one sentence without a full stop. The texts are
- * copied. Order of noting is the order of printing; a place already noted with the same text is
- * noted once. */
+ * copied. Files are printed in the order in which they were first noted, the lines of each from top
+ * to bottom; what was noted before with the same place and text is not noted again. */
 void problems_error(struct problems *problems, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void problems_warning(struct problems *problems, struct place place, const char *format, ...)
@@ -32,7 +32,8 @@ void problems_warning(struct problems *problems, struct place place, const char 
 /* The number of errors noted, those past PROBLEMS_MAX included; warnings do not count. */
 size_t problems_errors(const struct problems *problems);
 
-/* Calls `each` for what was kept, in order; `text` is the whole line without a newline. */
+/* Calls `each` for what was kept, in order; `text` is the line without a newline and without the
+ * word `warning`. */
 void problems_each(const struct problems *problems,
                    void (*each)(void *ctx, bool is_error, const char *text), void *ctx);
 

@@ -32,12 +32,9 @@ const char *reason_advice(enum reason reason)
 const char *reason_side_word(enum side side)
 {
     static const char *const words[] = {
-        [SIDE_LOCAL] = "local",
-        [SIDE_NETWORK] = "network",
-        [SIDE_WE_REFUSED] = "we_refused",
-        [SIDE_THEY_REFUSED] = "they_refused",
-        [SIDE_CONFIG] = "config",
-        [SIDE_BY_ALERT] = "by_alert",
+        [SIDE_LOCAL] = "local",           [SIDE_NETWORK] = "network",
+        [SIDE_WE_REFUSED] = "we_refused", [SIDE_THEY_REFUSED] = "they_refused",
+        [SIDE_CONFIG] = "config",         [SIDE_BY_ALERT] = "by_alert",
     };
     return words[side];
 }

@@ -2,15 +2,18 @@
 #pragma once
 
 #include "certs/identity.h"
+#include "certs/inspect.h"
 #include "certs/trust.h"
+
+#include <stdbool.h>
 
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
-/* What a retrieve callback hands to GnuTLS. Everything lives as long as the identity. */
+/* What we present: everything lives as long as the identity. */
 struct handles_identity {
-    gnutls_pcert_st *chain;
+    gnutls_pcert_st *chain; /* leaf first, without a self-signed root */
     unsigned n_chain;
     gnutls_privkey_t key;
     gnutls_datum_t *issuers; /* raw DER issuer name of each certificate of the chain */
@@ -18,9 +21,30 @@ struct handles_identity {
 
 const struct handles_identity *handles_of_identity(const struct identity *identity);
 
-/* The credentials that hold the trust list, with the retrieve callback unset. They live as long as
- * the trust; a session must hold a reference to the trust while it uses them. Never changed after
- * loading, so they may be shared by threads. */
+/* What a session tells handles_retrieve(), and hears from it. The first field of whatever
+ * gnutls_session_set_ptr() is given, for every session that uses handles_of_trust(). */
+struct handles_session {
+    const struct identity *identity; /* NULL: present no certificate */
+    bool asked;                      /* out: the backend asked for a certificate, of any kind */
+    bool issuer_matched;             /* out: it named an issuer of our chain, or no issuer at all */
+};
+
+/* A gnutls_certificate_retrieve_function3: presents the session's identity, whatever issuers the
+ * backend names, for they need not be byte for byte those of our chain; without an identity an
+ * empty list (RFC 8446 section 4.4.2). Nothing changes hands. Called again when the backend asks
+ * again after the handshake. */
+int handles_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *request,
+                     gnutls_pcert_st **ret_chain, unsigned *ret_n_chain,
+                     gnutls_ocsp_data_st **ret_staples, unsigned *ret_n_staples,
+                     gnutls_privkey_t *ret_key, unsigned *ret_flags);
+
+/* The credentials that hold the trust list, with handles_retrieve() set. They live as long as the
+ * trust; a session must hold a reference to the trust while it uses them. Never changed after
+ * loading, so they may be shared by threads.
+ *
+ * They carry no verification profile: GnuTLS joins theirs and the priority's by OR, which makes a
+ * third one of the two (LOW and MEDIUM make ULTRA). The priority must carry it: %PROFILE_MEDIUM,
+ * also behind a string of the operator's, for NORMAL alone brings LOW. */
 gnutls_certificate_credentials_t handles_of_trust(const struct trust *trust);
 
 /* Reads one certificate's facts; strings are new. Returns -1 when memory is out. */

@@ -2,25 +2,25 @@
  * shared by reference count. */
 #pragma once
 
-#include <stddef.h>
-
 #include "base/problems.h"
 #include "certs/inspect.h"
+
+#include <stddef.h>
 
 struct identity;
 
 /* Where an identity's files are, and where the configuration says so. */
 struct identity_source {
-    const char *cert; /* PEM, leaf first */
-    const char *key;  /* PEM: PKCS#8, PKCS#1 or SEC1, encrypted or not */
+    const char *cert;          /* PEM, leaf first */
+    const char *key;           /* PEM: PKCS#8, PKCS#1 or SEC1, encrypted or not */
     const char *password_file; /* NULL: none */
     struct place cert_place, key_place, password_place;
 };
 
 /* Loads and checks an identity: the key matches the leaf, the chain is in order, key usage allows
- * signing; all of what is wrong is noted as errors. A file that others may read, dates and a missing
- * clientAuth purpose are warnings. Never asks for a password. Returns a reference, or NULL after
- * noting at least one error. */
+ * signing; all of what is wrong is noted as errors. A file that others may read, dates and a
+ * missing clientAuth purpose are warnings. Never asks for a password. Returns a reference, or NULL
+ * after noting at least one error. */
 struct identity *identity_load(const struct identity_source *source, struct problems *problems);
 
 struct identity *identity_ref(struct identity *identity);

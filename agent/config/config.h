@@ -2,17 +2,18 @@
  * once loaded. It names files; it does not read those that certificates name (see certs/). */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
-
 #include "base/addr.h"
 #include "base/log.h"
 #include "base/name.h"
 #include "base/problems.h"
 
-/* A file that a key names: its path with ${CREDENTIALS_DIRECTORY} replaced, and where that was said. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A file that a key names: its path with ${CREDENTIALS_DIRECTORY} replaced, and where that was
+ * said. */
 struct config_file {
     char *path; /* NULL: not given */
     struct place place;
@@ -41,14 +42,15 @@ struct config_listen {
 
 /* One `address` */
 struct config_address {
-    char *host;        /* normalised DNS name, or an IP literal without brackets */
+    char *host; /* normalised DNS name, or an IP literal without brackets */
     uint16_t port;
     bool is_literal;
-    struct name name;  /* of the host, for verification */
+    struct name name; /* of the host, for verification */
     struct place place;
 };
 
 enum config_sni { CONFIG_SNI_HOST, CONFIG_SNI_NAME, CONFIG_SNI_OFF };
+enum config_balance { CONFIG_BALANCE_FAILOVER };
 enum config_truncation { CONFIG_TRUNCATION_RESET, CONFIG_TRUNCATION_EOF };
 
 /* A SHA-256 of a public key. */
@@ -70,13 +72,14 @@ struct config_service {
 
     struct config_address *addresses;
     size_t n_addresses;
+    enum config_balance balance;
 
-    bool presents_certificate;                     /* tls_mode = mtls */
-    const struct config_certificate *certificate;  /* NULL when none is presented */
-    struct config_file ca;                         /* the path "system": the system's CAs */
+    bool presents_certificate;                    /* tls_mode = mtls */
+    const struct config_certificate *certificate; /* NULL when none is presented */
+    struct config_file ca;                        /* the path "system": the system's CAs */
     enum config_sni sni;
-    char *sni_name;                                /* CONFIG_SNI_NAME */
-    struct name *verify_names;                     /* none: `sni`, else the host */
+    char *sni_name;            /* CONFIG_SNI_NAME */
+    struct name *verify_names; /* none: `sni`, else the host */
     size_t n_verify_names;
     bool allow_common_name;
     struct config_pin *pins;
@@ -104,8 +107,9 @@ struct config {
 };
 
 /* Reads `path` and what it includes. Notes every problem it finds, with its place; the places stay
- * valid as long as the returned configuration. Returns NULL only when memory is out; a configuration
- * with errors noted must not be used for anything but printing them. The caller frees it. */
+ * valid as long as the returned configuration. Returns NULL only when memory is out; a
+ * configuration with errors noted must not be used for anything but printing them. The caller frees
+ * it. */
 struct config *config_load(const char *path, struct problems *problems);
 
 struct config *config_free(struct config *config);

@@ -1,5 +1,6 @@
-/* What we tell systemd (sd_notify(3)). Without libsystemd, or when not started by systemd, these do
- * nothing. */
+/* What we tell systemd: the protocol of sd_notify(3), spoken over one socket that is opened once.
+ * sd_notify() itself opens one for each message and so falls silent when descriptors run out, just
+ * when the watchdog must not. When not started by systemd these do nothing. */
 #pragma once
 
 #include <stdint.h>

@@ -2,13 +2,13 @@
  * reference count. Every session of the service is made from it. */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/name.h"
 #include "certs/identity.h"
 #include "certs/trust.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct profile;
 
@@ -18,12 +18,13 @@ enum profile_sni { PROFILE_SNI_HOST, PROFILE_SNI_NAME, PROFILE_SNI_OFF };
 struct profile_options {
     struct identity *identity; /* NULL: present no certificate */
     struct trust *trust;
-    enum profile_sni sni;      /* HOST: the host of the endpoint, unless that is an IP literal */
+    enum profile_sni sni; /* HOST: the host of the endpoint, unless that is an IP literal */
     const char *sni_name;
-    const struct name *names;  /* one must be in the certificate; none: `sni_name`, else the host */
+    const struct name *names; /* one must be in the certificate; none: `sni_name`, else the host */
     size_t n_names;
     bool allow_common_name;
-    const uint8_t (*pins)[32]; /* SHA-256 of a SubjectPublicKeyInfo; one must match, if any are given */
+    const uint8_t (
+        *pins)[32]; /* SHA-256 of a SubjectPublicKeyInfo; one must match, if any are given */
     size_t n_pins;
     const char *const *alpn;
     size_t n_alpn;

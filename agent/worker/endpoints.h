@@ -2,12 +2,12 @@
  * which to try them. Immutable, shared by reference count. */
 #pragma once
 
-#include <stdatomic.h>
-#include <stddef.h>
-
 #include "base/addr.h"
 #include "base/name.h"
 #include "base/reason.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
 
 struct endpoint {
     struct addr addr;

@@ -2,17 +2,17 @@
  * connections. */
 #pragma once
 
+#include "tls/profile.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tls/profile.h"
-
 struct service {
     _Atomic(unsigned) refs;
-    size_t id;  /* the service's place in every worker's table */
-    char *name; /* owned */
+    size_t id;               /* the service's place in every worker's table */
+    char *name;              /* owned */
     struct profile *profile; /* a reference */
 
     /* 0: off */
@@ -25,8 +25,8 @@ struct service {
     _Atomic(uint64_t) open; /* connections now, over all workers */
 };
 
-/* Makes a service with all else zero and one reference. `profile` is referenced. NULL when memory is
- * out. */
+/* Makes a service with all else zero and one reference. `profile` is referenced. NULL when memory
+ * is out. */
 struct service *service_new(size_t id, const char *name, struct profile *profile);
 
 struct service *service_ref(struct service *service);

@@ -2,12 +2,12 @@
  * by mail only; every function here is for the control thread and returns at once. */
 #pragma once
 
+#include "worker/endpoints.h"
+#include "worker/service.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "worker/endpoints.h"
-#include "worker/service.h"
 
 struct worker;
 
@@ -22,13 +22,13 @@ struct worker_watcher {
  * loop or the thread cannot be made. */
 struct worker *worker_start(size_t n_services, struct worker_watcher watcher);
 
-/* Begins to serve: takes a reference to `service` and owns the listening sockets `fds` from here on,
- * also on failure. Callers that arrive before the first endpoints wait within the connect budget.
- * Returns -1 when memory is out. */
+/* Begins to serve: takes a reference to `service` and owns the listening sockets `fds` from here
+ * on, also on failure. Callers that arrive before the first endpoints wait within the connect
+ * budget. Returns -1 when memory is out. */
 int worker_serve(struct worker *worker, struct service *service, const int *fds, size_t n_fds);
 
-/* Hands over where a service's backends are now; takes a reference. New connections use it, and those
- * that wait for it; running ones go on. Returns -1 when memory is out. */
+/* Hands over where a service's backends are now; takes a reference. New connections use it, and
+ * those that wait for it; running ones go on. Returns -1 when memory is out. */
 int worker_resolve(struct worker *worker, size_t service_id, struct endpoints *endpoints);
 
 /* Stops accepting, after what the kernel has already queued, and lets the connections run out. */

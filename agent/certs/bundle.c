@@ -1,0 +1,179 @@
+#include "certs/bundle.h"
+
+#include "base/cleanup.h"
+#include "certs/handles.h"
+#include "certs/pem.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define SOON_DAYS 14
+
+/* What one call of bundle_read() is about. */
+struct reading {
+    const char *path;
+    const char *what;
+    enum bundle_others others;
+    struct place place;
+    struct problems *problems;
+    bool has_key;
+};
+
+static int append(struct bundle *bundle, gnutls_x509_crt_t crt)
+{
+    gnutls_x509_crt_t *crts = reallocarray(bundle->crts, bundle->n + 1, sizeof(gnutls_x509_crt_t));
+    if (crts == NULL) {
+        return -1;
+    }
+    bundle->crts = crts;
+    struct inspect_facts *facts = reallocarray(bundle->facts, bundle->n + 1, sizeof(*facts));
+    if (facts == NULL) {
+        return -1;
+    }
+    bundle->facts = facts;
+    if (handles_inspect(crt, &facts[bundle->n]) < 0) {
+        return -1;
+    }
+    crts[bundle->n] = crt;
+    bundle->n++;
+    return 0;
+}
+
+static void take_certificate(const struct reading *reading, const struct pem_block *block,
+                             struct bundle *bundle)
+{
+    gnutls_x509_crt_t crt = NULL;
+    int rc = gnutls_x509_crt_init(&crt);
+    if (rc >= 0) {
+        rc = gnutls_x509_crt_import(crt, &block->text, GNUTLS_X509_FMT_PEM);
+    }
+    if (rc >= 0 && append(bundle, crt) < 0) {
+        rc = GNUTLS_E_MEMORY_ERROR;
+    }
+    if (rc < 0) {
+        problems_error(reading->problems, reading->place,
+                       "%s: the certificate at line %u is damaged (%s); replace it", reading->path,
+                       block->line, gnutls_strerror(rc));
+        gnutls_x509_crt_deinit(crt);
+    }
+}
+
+static void take_block(struct reading *reading, const struct pem_block *block,
+                       struct bundle *bundle)
+{
+    if (pem_is(block, "CERTIFICATE") || pem_is(block, "X509 CERTIFICATE")) {
+        take_certificate(reading, block, bundle);
+    } else if (pem_is(block, "TRUSTED CERTIFICATE")) {
+        problems_error(
+            reading->problems, reading->place,
+            "%s: the certificate at line %u is in OpenSSL's own \"trusted\" form; convert "
+            "it with: openssl x509 -in FILE",
+            reading->path, block->line);
+    } else if (pem_is_key(block)) {
+        reading->has_key = true;
+        if (reading->others == BUNDLE_REFUSE_OTHERS) {
+            problems_error(reading->problems, reading->place,
+                           "%s: holds a private key at line %u; move it to a file of its own",
+                           reading->path, block->line);
+        }
+    } else if (reading->others == BUNDLE_REFUSE_OTHERS) {
+        problems_error(reading->problems, reading->place,
+                       "%s: the %.*s at line %u does not belong here; remove it", reading->path,
+                       (int)(block->label_len < 40 ? block->label_len : 40), block->label,
+                       block->line);
+    }
+}
+
+static void take_all(struct reading *reading, const struct secret *text, struct bundle *bundle)
+{
+    struct pem_cursor cursor = pem_start(text);
+    struct pem_block block;
+    int found;
+    while ((found = pem_next(&cursor, &block)) > 0) {
+        take_block(reading, &block, bundle);
+    }
+    if (found < 0) {
+        problems_error(
+            reading->problems, reading->place,
+            "%s: BEGIN and END do not pair up at line %u; the file is damaged or cut short",
+            reading->path, block.line);
+    } else if (bundle->n == 0 && reading->has_key) {
+        problems_error(reading->problems, reading->place,
+                       "%s: holds a private key and no certificate; give the %s here",
+                       reading->path, reading->what);
+    } else if (bundle->n == 0) {
+        problems_error(reading->problems, reading->place,
+                       "%s: holds no usable certificate; put the %s into it", reading->path,
+                       reading->what);
+    }
+}
+
+static struct bundle steal(struct bundle *bundle)
+{
+    struct bundle taken = *bundle;
+    *bundle = (struct bundle){NULL, NULL, 0};
+    return taken;
+}
+
+int bundle_read(const char *path, const char *what, enum bundle_others others, struct place place,
+                struct problems *problems, struct bundle *ret_bundle)
+{
+    struct reading reading = {path, what, others, place, problems, false};
+    /* A secret, because people keep the key in the same file. */
+    AUTO(secret_release) struct secret text = {NULL, 0};
+    AUTO(bundle_release) struct bundle bundle = {NULL, NULL, 0};
+    size_t errors = problems_errors(problems);
+    if (pem_read(path, what, place, problems, &text) < 0) {
+        return -1;
+    }
+    take_all(&reading, &text, &bundle);
+    if (problems_errors(problems) > errors) {
+        return -1;
+    }
+    *ret_bundle = steal(&bundle);
+    return 0;
+}
+
+void bundle_truncate(struct bundle *bundle, size_t n)
+{
+    while (bundle->n > n) {
+        bundle->n--;
+        gnutls_x509_crt_deinit(bundle->crts[bundle->n]);
+        free(bundle->facts[bundle->n].subject);
+        free(bundle->facts[bundle->n].issuer);
+    }
+}
+
+void bundle_warn_of_dates(const struct bundle *bundle, const char *path, struct place place,
+                          struct problems *problems)
+{
+    time_t now = time(NULL);
+    for (size_t i = 0; i < bundle->n; i++) {
+        const struct inspect_facts *facts = &bundle->facts[i];
+        long left = inspect_days_left(facts, now);
+        if (now > facts->not_after) {
+            problems_warning(problems, place,
+                             "%s: certificate %zu (%s) expired %ld days ago; renew it", path, i + 1,
+                             facts->subject, -left - 1);
+        } else if (now < facts->not_before) {
+            struct inspect_facts start = {.not_after = facts->not_before};
+            problems_warning(
+                problems, place,
+                "%s: certificate %zu (%s) is not valid for another %ld days; check this "
+                "host's clock",
+                path, i + 1, facts->subject, inspect_days_left(&start, now) + 1);
+        } else if (left < SOON_DAYS) {
+            problems_warning(problems, place,
+                             "%s: certificate %zu (%s) expires in %ld days; renew it", path, i + 1,
+                             facts->subject, left);
+        }
+    }
+}
+
+void bundle_release(struct bundle *bundle)
+{
+    bundle_truncate(bundle, 0);
+    free(bundle->crts);
+    free(bundle->facts);
+    *bundle = (struct bundle){NULL, NULL, 0};
+}

@@ -1,0 +1,94 @@
+#include "base/problems.h"
+#include "cli/cli.h"
+#include "cli/summary.h"
+#include "config/dump.h"
+#include "control/snapshot.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+static const char help[] =
+    "usage: mtls-agent check [-c FILE] [--dump]\n"
+    "\n"
+    "Reads the configuration and every file it names, opens no socket, and says what is wrong or\n"
+    "what the agent would do.\n"
+    "\n"
+    "  -c, --config FILE   the configuration (" CLI_DEFAULT_FILE ")\n"
+    "      --dump          print the effective configuration, every default filled in\n"
+    "  -h, --help          this text\n";
+
+struct options {
+    const char *file;
+    bool dump;
+};
+
+/* Returns the exit status when there is nothing to check, else -1 with the options. */
+static int parse_arguments(int argc, char **argv, struct options *ret_options)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"dump", no_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct options options = {.file = CLI_DEFAULT_FILE};
+    int option;
+    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options.file = optarg;
+            break;
+        case 'd':
+            options.dump = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return CLI_GOOD;
+        default:
+            fputs(help, stderr);
+            return CLI_USAGE;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "mtls-agent check: unexpected argument '%s'\n%s", argv[optind], help);
+        return CLI_USAGE;
+    }
+    *ret_options = options;
+    return -1;
+}
+
+static int check(const struct options *options, struct problems *problems)
+{
+    struct config *config = NULL;
+    struct snapshot *snapshot = snapshot_load(options->file, problems, &config);
+    problems_print(problems, stderr);
+    if (snapshot == NULL) {
+        config_free(config);
+        return CLI_USAGE;
+    }
+    if (options->dump) {
+        dump_config(snapshot->config, stdout);
+    } else {
+        summary_print(snapshot, stdout);
+    }
+    snapshot_free(snapshot);
+    return fflush(stdout) == 0 && !ferror(stdout) ? CLI_GOOD : CLI_FAULT;
+}
+
+int cli_check(int argc, char **argv)
+{
+    struct options options;
+    int status = parse_arguments(argc, argv, &options);
+    if (status >= 0) {
+        return status;
+    }
+    struct problems *problems = problems_new();
+    if (problems == NULL) {
+        fputs("mtls-agent check: out of memory\n", stderr);
+        return CLI_FAULT;
+    }
+    status = check(&options, problems);
+    problems_free(problems);
+    return status;
+}

@@ -1,0 +1,211 @@
+#include "config/rules.h"
+
+#include "base/cleanup.h"
+#include "config/value_tls.h"
+
+#include <string.h>
+
+/* One service under examination. */
+struct subject {
+    const struct config *config;
+    const struct config_service *service;
+    const struct draft_section *section, *defaults;
+    struct problems *problems;
+};
+
+/* Where a service says a key itself; its header's place when it does not. */
+static struct place place_of(const struct subject *subject, const char *key)
+{
+    const struct draft_entry *entry =
+        draft_find_entry(subject->section, schema_find(SCHEMA_SERVICE, key));
+    return entry != NULL ? entry->place : subject->section->place;
+}
+
+static void check_certificate(const struct subject *subject)
+{
+    char known[256];
+    const struct config_service *service = subject->service;
+    const struct schema_key *key = schema_find(SCHEMA_SERVICE, "certificate");
+    /* One that is given and yet not known was refused before. */
+    if (!service->presents_certificate || draft_find_entry(subject->section, key) != NULL ||
+        draft_find_entry(subject->defaults, key) != NULL) {
+        return;
+    }
+    problems_error(subject->problems, service->place,
+                   "the service \"%s\" has no certificate; add certificate = NAME (%s), or "
+                   "tls_mode = tls",
+                   service->name, value_tls_known(subject->config, known, sizeof(known)));
+}
+
+static void check_versions(const struct subject *subject)
+{
+    const struct config_service *service = subject->service;
+    /* 0: was refused. */
+    if (service->tls_max > 0 && service->tls_min > service->tls_max) {
+        const struct place place = place_of(subject, "tls_min");
+        problems_error(
+            subject->problems, place,
+            "tls_min is newer than tls_max in the service \"%s\"; raise tls_max or lower "
+            "tls_min",
+            service->name);
+    }
+}
+
+static void check_exposure(const struct subject *subject)
+{
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < subject->service->n_listens && !subject->service->expose; i++) {
+        const struct config_listen *listen = &subject->service->listens[i];
+        if (!addr_is_loopback(&listen->addr)) {
+            problems_error(subject->problems, listen->place,
+                           "listen = %s can be reached from other hosts, in plaintext; use "
+                           "127.0.0.1, or say expose = yes in the service \"%s\"",
+                           addr_format(&listen->addr, text), subject->service->name);
+        }
+    }
+}
+
+/* Warns of settings for UNIX sockets in a service that has none. */
+static void check_sockets(const struct subject *subject)
+{
+    static const char *const names[] = {"socket_user", "socket_group", "socket_mode"};
+    for (size_t i = 0; i < subject->service->n_listens; i++) {
+        if (subject->service->listens[i].addr.sa.sa_family == AF_UNIX) {
+            return;
+        }
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct schema_key *key = schema_find(SCHEMA_SERVICE, names[i]);
+        const struct draft_entry *entry = draft_find_entry(subject->section, key);
+        bool says_nothing =
+            entry == NULL || (key->standard != NULL && strcmp(entry->text, key->standard) == 0);
+        if (!says_nothing) {
+            problems_warning(subject->problems, entry->place,
+                             "%s has no effect without a listen = unix:/PATH; remove it", names[i]);
+        }
+    }
+}
+
+/* One listening address, and whose. */
+struct claim {
+    const struct config_listen *listen;
+    const struct config_service *service;
+    size_t order;
+};
+
+static int compare_claims(const void *a, const void *b)
+{
+    const struct claim *left = a, *right = b;
+    int ports = (int)addr_port(&left->listen->addr) - (int)addr_port(&right->listen->addr);
+    return ports != 0 ? ports : left->order < right->order ? -1 : 1;
+}
+
+/* True when both cannot be had at once. IPv4 and IPv6 wildcards do not meet: sockets are for one
+ * family. */
+static bool is_conflict(const struct addr *a, const struct addr *b)
+{
+    if (a->sa.sa_family != b->sa.sa_family || addr_port(a) != addr_port(b)) {
+        return false;
+    }
+    return addr_equal(a, b) || addr_is_wildcard(a) || addr_is_wildcard(b);
+}
+
+/* Notes the first of the earlier claims that `claims[at]` conflicts with. */
+static void check_claim(const struct claim *claims, size_t first, size_t at,
+                        struct problems *problems)
+{
+    const struct claim *mine = &claims[at];
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = first; i < at; i++) {
+        const struct claim *other = &claims[i];
+        if (is_conflict(&mine->listen->addr, &other->listen->addr)) {
+            problems_error(problems, mine->listen->place,
+                           "listen = %s of the service \"%s\" is taken; choose another, for it is "
+                           "used by the service \"%s\" at %s:%u",
+                           addr_format(&mine->listen->addr, text), mine->service->name,
+                           other->service->name, other->listen->place.file,
+                           other->listen->place.line);
+            return;
+        }
+    }
+}
+
+/* Finds listening addresses that are claimed twice. */
+static int check_claims(const struct config *config, struct problems *problems)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < config->n_services; i++) {
+        n += config->services[i].n_listens;
+    }
+    AUTO_FREE struct claim *claims = calloc(n + 1, sizeof(*claims));
+    if (claims == NULL) {
+        return -1;
+    }
+    n = 0;
+    for (size_t i = 0; i < config->n_services; i++) {
+        for (size_t j = 0; j < config->services[i].n_listens; j++, n++) {
+            claims[n] = (struct claim){&config->services[i].listens[j], &config->services[i], n};
+        }
+    }
+    qsort(claims, n, sizeof(*claims), compare_claims);
+    for (size_t i = 1, first = 0; i < n; i++) {
+        if (addr_port(&claims[i].listen->addr) != addr_port(&claims[first].listen->addr)) {
+            first = i;
+        }
+        check_claim(claims, first, i, problems);
+    }
+    return 0;
+}
+
+/* By kind and name, and those that are equal as they came. */
+static int compare_sections(const void *a, const void *b)
+{
+    const struct draft_section *left = *(const struct draft_section *const *)a;
+    const struct draft_section *right = *(const struct draft_section *const *)b;
+    if (left->kind != right->kind) {
+        return left->kind < right->kind ? -1 : 1;
+    }
+    return strcmp(left->name, right->name);
+}
+
+/* Finds services and certificates of one name. */
+static int check_names(const struct draft *draft, struct problems *problems)
+{
+    AUTO_FREE const struct draft_section **sorted = calloc(draft->n_sections + 1, sizeof(*sorted));
+    if (sorted == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < draft->n_sections; i++) {
+        sorted[i] = draft->sections[i];
+    }
+    qsort(sorted, draft->n_sections, sizeof(*sorted), compare_sections);
+    for (size_t i = 1; i < draft->n_sections; i++) {
+        const struct draft_section *section = sorted[i], *first = sorted[i - 1];
+        if (schema_kind_is_named(section->kind) && compare_sections(&section, &first) == 0) {
+            problems_error(problems, section->place,
+                           "there is a second %s \"%s\"; rename it, for it was first set at %s:%u",
+                           schema_kind_word(section->kind), section->name, first->place.file,
+                           first->place.line);
+        }
+    }
+    return 0;
+}
+
+int rules_check(const struct config *config, const struct draft *draft,
+                const struct draft_section *const *drafts, struct problems *problems)
+{
+    const struct draft_section *defaults = draft_find(draft, SCHEMA_DEFAULTS);
+    for (size_t i = 0; i < config->n_services; i++) {
+        const struct subject subject = {config, &config->services[i], drafts[i], defaults,
+                                        problems};
+        check_certificate(&subject);
+        check_versions(&subject);
+        check_exposure(&subject);
+        check_sockets(&subject);
+    }
+    if (config->n_services == 0 && problems_errors(problems) == 0) {
+        problems_error(problems, (struct place){config->files[0], 0},
+                       "there is no [service NAME] section; add one, or an include that has one");
+    }
+    return check_names(draft, problems) < 0 ? -1 : check_claims(config, problems);
+}

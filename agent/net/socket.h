@@ -1,0 +1,37 @@
+/* Connected stream sockets: all of them non-blocking and close-on-exec. */
+#pragma once
+
+#include "base/addr.h"
+#include "base/failure.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Begins to connect. Returns the socket, connected once it is writable and socket_error() is 0; or
+ * -1 with errno set. TCP sockets send small segments at once and keep the connection alive. */
+int socket_connect(const struct addr *addr);
+
+/* Accepts a caller. Returns the socket and its address, or -1 with errno set. */
+int socket_accept(int listener, struct addr *ret_caller);
+
+/* The pending error of a socket, which this clears; 0 when there is none. */
+int socket_error(int fd);
+
+/* Turns the errno of a connection attempt into a failure. */
+void socket_explain(int error, struct failure *ret_failure);
+
+/* Makes close() abort the connection: a TCP peer gets a reset, not an end of file. */
+void socket_abort_on_close(int fd);
+
+/* Bytes handed to the kernel that the peer's kernel has not acknowledged yet; 0 when that cannot be
+ * known. */
+size_t socket_unacknowledged(int fd);
+
+/* send(2) and recv(2) without signals and without EINTR; -1 with errno set. */
+ssize_t socket_send(int fd, const void *bytes, size_t len);
+ssize_t socket_recv(int fd, void *bytes, size_t size);
+
+/* True for the errno of an operation that would have to wait. */
+bool socket_would_block(int error);

@@ -1,0 +1,136 @@
+#include "tls/alert.h"
+
+/* Alerts that are about a client certificate, where one was asked for and nothing was accepted yet.
+ */
+static bool about_certificate(gnutls_alert_description_t alert, const struct alert_context *context,
+                              enum reason *ret_reason)
+{
+    switch (alert) {
+    case GNUTLS_A_CERTIFICATE_REQUIRED:
+        *ret_reason = REASON_client_cert_required;
+        return true;
+    case GNUTLS_A_HANDSHAKE_FAILURE: /* TLS 1.2 has no alert of its own for a missing certificate */
+        *ret_reason = context->sent ? REASON_client_cert_denied : REASON_client_cert_required;
+        return context->asked;
+    case GNUTLS_A_UNKNOWN_CA:
+    case GNUTLS_A_BAD_CERTIFICATE:
+        *ret_reason = context->sent ? REASON_client_cert_untrusted : REASON_client_cert_required;
+        return context->asked;
+    case GNUTLS_A_UNSUPPORTED_CERTIFICATE:
+        *ret_reason = REASON_client_cert_unsupported;
+        return context->asked;
+    case GNUTLS_A_CERTIFICATE_REVOKED:
+        *ret_reason = REASON_client_cert_revoked;
+        return context->asked;
+    case GNUTLS_A_CERTIFICATE_EXPIRED:
+        *ret_reason = REASON_client_cert_expired;
+        return context->asked;
+    case GNUTLS_A_CERTIFICATE_UNKNOWN:
+    case GNUTLS_A_ACCESS_DENIED:
+        *ret_reason = context->sent ? REASON_client_cert_denied : REASON_client_cert_required;
+        return context->asked;
+    default:
+        return false;
+    }
+}
+
+static enum reason about_protocol(gnutls_alert_description_t alert)
+{
+    switch (alert) {
+    case GNUTLS_A_PROTOCOL_VERSION:
+        return REASON_tls_version;
+    case GNUTLS_A_HANDSHAKE_FAILURE:
+    case GNUTLS_A_INSUFFICIENT_SECURITY:
+        return REASON_tls_no_common_cipher;
+    case GNUTLS_A_UNRECOGNIZED_NAME:
+        return REASON_sni_unrecognized;
+    case GNUTLS_A_UNEXPECTED_MESSAGE:
+    case GNUTLS_A_BAD_RECORD_MAC:
+    case GNUTLS_A_RECORD_OVERFLOW:
+    case GNUTLS_A_ILLEGAL_PARAMETER:
+    case GNUTLS_A_DECODE_ERROR:
+    case GNUTLS_A_DECRYPT_ERROR:
+    case GNUTLS_A_UNSUPPORTED_EXTENSION:
+    case GNUTLS_A_MISSING_EXTENSION:
+        return REASON_tls_protocol;
+    default:
+        return REASON_tls_alert;
+    }
+}
+
+void alert_explain(gnutls_alert_description_t alert, const struct alert_context *context,
+                   struct failure *ret_failure)
+{
+    enum reason reason;
+    const char *name = gnutls_alert_get_name(alert);
+    bool ours = !context->confirmed && about_certificate(alert, context, &reason);
+    if (!ours) {
+        reason = about_protocol(alert);
+    }
+    failure_set_by_peer(ret_failure, reason, "the backend sent alert %d (%s)%s", (int)alert,
+                        name != NULL ? name : "unknown",
+                        ours && context->sent && !context->matched
+                            ? "; no issuer of our certificate is among the CAs that it accepts"
+                        : ours && !context->sent ? "; no certificate was presented"
+                                                 : "");
+}
+
+void alert_explain_error(int error, struct failure *ret_failure)
+{
+    enum reason reason;
+    switch (error) {
+    case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
+        reason = REASON_tls_version;
+        break;
+    case GNUTLS_E_UNKNOWN_CIPHER_SUITE:
+    case GNUTLS_E_NO_CIPHER_SUITES:
+    case GNUTLS_E_INSUFFICIENT_CREDENTIALS:
+    case GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM:
+    case GNUTLS_E_UNWANTED_ALGORITHM:
+    case GNUTLS_E_DH_PRIME_UNACCEPTABLE:
+    case GNUTLS_E_ECC_NO_SUPPORTED_CURVES:
+    case GNUTLS_E_ECC_UNSUPPORTED_CURVE:
+        reason = REASON_tls_no_common_cipher;
+        break;
+    case GNUTLS_E_KEY_USAGE_VIOLATION:
+        reason = REASON_cert_purpose;
+        break;
+    case GNUTLS_E_CERTIFICATE_ERROR:
+    case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR:
+    case GNUTLS_E_X509_UNSUPPORTED_CRITICAL_EXTENSION:
+        reason = REASON_cert_untrusted;
+        break;
+    case GNUTLS_E_PK_SIGN_FAILED:
+    case GNUTLS_E_PRIVKEY_VERIFICATION_ERROR:
+        reason = REASON_own_key_unusable;
+        break;
+    case GNUTLS_E_MEMORY_ERROR:
+    case GNUTLS_E_PUSH_ERROR: /* our own output buffer is full or cannot grow */
+    case GNUTLS_E_INTERNAL_ERROR:
+        reason = REASON_internal;
+        break;
+    default:
+        reason = REASON_tls_protocol;
+        break;
+    }
+    failure_set(ret_failure, reason, "%s", gnutls_strerror(error));
+}
+
+gnutls_alert_description_t alert_for(enum reason reason)
+{
+    switch (reason) {
+    case REASON_cert_untrusted:
+        return GNUTLS_A_UNKNOWN_CA;
+    case REASON_cert_expired:
+    case REASON_cert_not_yet_valid:
+        return GNUTLS_A_CERTIFICATE_EXPIRED;
+    case REASON_cert_revoked:
+        return GNUTLS_A_CERTIFICATE_REVOKED;
+    case REASON_cert_purpose:
+        return GNUTLS_A_UNSUPPORTED_CERTIFICATE;
+    case REASON_internal:
+        return GNUTLS_A_INTERNAL_ERROR;
+    default:
+        return GNUTLS_A_BAD_CERTIFICATE;
+    }
+}

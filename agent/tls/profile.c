@@ -1,0 +1,180 @@
+#include "tls/profile.h"
+
+#include "base/cleanup.h"
+#include "tls/profile_fields.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Ours: forward secrecy and AEAD only. AES-128-GCM-SHA256 leads because SHA-384 has no hardware
+ * path in nettle, and the hash is what a resumed handshake mostly consists of. */
+#define OUR_PRIORITY                                                                               \
+    "NORMAL:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:+DHE-RSA"                                              \
+    ":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD"                     \
+    ":-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:%PROFILE_MEDIUM"
+
+static const char out_of_memory[] = "out of memory";
+
+/* What would loosen the trust rules of every service, however expert the operator. */
+static bool loosens_trust(const char *priority)
+{
+    static const char *const forbidden[] = {
+        "%VERIFY_ALLOW",   "%VERIFY_DISABLE", "%PROFILE_VERY_WEAK",    "%PROFILE_LOW",
+        "%PROFILE_LEGACY", "%DEBUG_ALLOW",    "%UNSAFE_RENEGOTIATION", "%PARTIAL_RENEGOTIATION",
+    };
+    for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+        if (strcasestr(priority, forbidden[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What holds whatever the string says is appended: the versions, and the strength that certificates
+ * must have, for NORMAL alone brings less. */
+static int set_priority(struct profile *profile, const struct profile_options *options,
+                        const char **ret_why)
+{
+    const char *base = options->priority != NULL ? options->priority : OUR_PRIORITY;
+    if (options->priority != NULL && loosens_trust(base)) {
+        *ret_why = "it loosens the verification of backends, which this agent never does";
+        return -1;
+    }
+    AUTO_FREE char *text = NULL;
+    bool has_profile = strcasestr(base, "%PROFILE_") != NULL;
+    if (asprintf(&text, "%s%s:-VERS-ALL%s%s", base, has_profile ? "" : ":%PROFILE_MEDIUM",
+                 options->tls_max >= 13 ? ":+VERS-TLS1.3" : "",
+                 options->tls_min <= 12 ? ":+VERS-TLS1.2" : "") < 0) {
+        text = NULL;
+        *ret_why = out_of_memory;
+        return -1;
+    }
+    int rc = gnutls_priority_init(&profile->priority, text, NULL);
+    if (rc < 0) {
+        profile->priority = NULL;
+        *ret_why = rc == GNUTLS_E_MEMORY_ERROR
+                       ? out_of_memory
+                       : "GnuTLS does not understand it, or it leaves nothing "
+                         "to choose from (gnutls-cli --list tests a string)";
+        return -1;
+    }
+    return 0;
+}
+
+static int copy_names(struct profile *profile, const struct profile_options *options)
+{
+    if (options->n_names == 0) {
+        return 0;
+    }
+    profile->names = calloc(options->n_names, sizeof(profile->names[0]));
+    if (profile->names == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < options->n_names; i++) {
+        struct name *copy = &profile->names[i];
+        *copy = options->names[i];
+        copy->text = strdup(options->names[i].text);
+        profile->n_names++;
+        if (copy->text == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int copy_pins(struct profile *profile, const struct profile_options *options)
+{
+    if (options->n_pins == 0) {
+        return 0;
+    }
+    profile->pins = calloc(options->n_pins, sizeof(profile->pins[0]));
+    if (profile->pins == NULL) {
+        return -1;
+    }
+    memcpy(profile->pins, options->pins, options->n_pins * sizeof(profile->pins[0]));
+    profile->n_pins = options->n_pins;
+    return 0;
+}
+
+static int copy_alpn(struct profile *profile, const struct profile_options *options)
+{
+    if (options->n_alpn == 0) {
+        return 0;
+    }
+    profile->alpn = calloc(options->n_alpn, sizeof(profile->alpn[0]));
+    if (profile->alpn == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < options->n_alpn; i++) {
+        char *copy = strdup(options->alpn[i]);
+        if (copy == NULL) {
+            return -1;
+        }
+        profile->alpn[i] = (gnutls_datum_t){(unsigned char *)copy, (unsigned)strlen(copy)};
+        profile->n_alpn++;
+    }
+    return 0;
+}
+
+static int copy_sni(struct profile *profile, const struct profile_options *options)
+{
+    profile->sni = options->sni;
+    if (options->sni != PROFILE_SNI_NAME) {
+        return 0;
+    }
+    profile->sni_name = strdup(options->sni_name);
+    return profile->sni_name != NULL ? 0 : -1;
+}
+
+struct profile *profile_new(const struct profile_options *options, const char **ret_why)
+{
+    struct profile *profile = calloc(1, sizeof(*profile));
+    if (profile == NULL) {
+        *ret_why = out_of_memory;
+        return NULL;
+    }
+    atomic_init(&profile->refs, 1);
+    profile->identity = options->identity != NULL ? identity_ref(options->identity) : NULL;
+    profile->trust = trust_ref(options->trust);
+    profile->allow_common_name = options->allow_common_name;
+
+    *ret_why = out_of_memory;
+    if (set_priority(profile, options, ret_why) < 0 || copy_sni(profile, options) < 0 ||
+        copy_names(profile, options) < 0 || copy_pins(profile, options) < 0 ||
+        copy_alpn(profile, options) < 0) {
+        return profile_unref(profile);
+    }
+    return profile;
+}
+
+struct profile *profile_ref(struct profile *profile)
+{
+    atomic_fetch_add_explicit(&profile->refs, 1, memory_order_relaxed);
+    return profile;
+}
+
+struct profile *profile_unref(struct profile *profile)
+{
+    if (profile == NULL || atomic_fetch_sub_explicit(&profile->refs, 1, memory_order_acq_rel) > 1) {
+        return NULL;
+    }
+    for (size_t i = 0; i < profile->n_names; i++) {
+        name_release(&profile->names[i]);
+    }
+    for (unsigned i = 0; i < profile->n_alpn; i++) {
+        free(profile->alpn[i].data);
+    }
+    free(profile->names);
+    free(profile->alpn);
+    free(profile->pins);
+    free(profile->sni_name);
+    if (profile->priority != NULL) {
+        gnutls_priority_deinit(profile->priority);
+    }
+    trust_unref(profile->trust);
+    identity_unref(profile->identity);
+    free(profile);
+    return NULL;
+}

@@ -1,0 +1,26 @@
+/* A profile's fields: for the room tls/ only. */
+#pragma once
+
+#include "tls/profile.h"
+
+#include <stdatomic.h>
+
+#include <gnutls/gnutls.h>
+
+#define PROFILE_PIN_BYTES 32
+
+struct profile {
+    _Atomic(unsigned) refs;
+    struct identity *identity;
+    struct trust *trust;
+    gnutls_priority_t priority;
+    enum profile_sni sni;
+    char *sni_name;
+    struct name *names;
+    size_t n_names;
+    bool allow_common_name;
+    uint8_t (*pins)[PROFILE_PIN_BYTES];
+    size_t n_pins;
+    gnutls_datum_t *alpn;
+    unsigned n_alpn;
+};

@@ -1,0 +1,376 @@
+#include "tls/tls.h"
+
+#include "certs/handles.h"
+#include "tls/alert.h"
+#include "tls/profile_fields.h"
+#include "tls/verify.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Post-handshake authentications answered in one session: each costs a signature (RFC 8446 section
+ * 4.6.2). */
+#define REAUTH_MAX 16
+
+#define RECORD_HEADER 5
+
+struct tls {
+    struct handles_session asking; /* first: GnuTLS's session pointer leads to it */
+    gnutls_session_t session;
+    struct profile *profile;
+    struct name host;
+    struct failure failure;
+
+    /* Lent by the caller for the duration of a call. */
+    struct tls_input *in;
+    struct buf *out;
+
+    uint8_t head[RECORD_HEADER]; /* the first bytes that ever came */
+    size_t head_len;
+    unsigned reauths;
+    bool verified;    /* the trust decision was made, in favour of the peer */
+    bool established; /* the handshake is complete */
+    bool confirmed;
+};
+
+static struct tls *of_session(gnutls_session_t session)
+{
+    return gnutls_session_get_ptr(session);
+}
+
+static ssize_t pull(gnutls_transport_ptr_t ptr, void *into, size_t size)
+{
+    struct tls *tls = ptr;
+    if (tls->in == NULL || tls->in->len == 0) {
+        gnutls_transport_set_errno(tls->session, EAGAIN);
+        return -1;
+    }
+    size_t n = size < tls->in->len ? size : tls->in->len;
+    memcpy(into, tls->in->bytes, n);
+    tls->in->bytes += n;
+    tls->in->len -= n;
+    return (ssize_t)n;
+}
+
+static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *parts, int n_parts)
+{
+    struct tls *tls = ptr;
+    ssize_t total = 0;
+    for (int i = 0; i < n_parts; i++) {
+        if (buf_append(tls->out, parts[i].iov_base, parts[i].iov_len) < 0) {
+            gnutls_transport_set_errno(tls->session, ENOMEM);
+            return -1;
+        }
+        total += (ssize_t)parts[i].iov_len;
+    }
+    return total;
+}
+
+/* A result below -1 stops the handshake; the certificate of ours has not been sent by then. */
+static int on_peer_certificate(gnutls_session_t session)
+{
+    struct tls *tls = of_session(session);
+    if (verify_peer(session, tls->profile, &tls->host, &tls->failure) < 0) {
+        return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+    }
+    tls->verified = true;
+    return 0;
+}
+
+static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                     const gnutls_datum_t *message)
+{
+    (void)type, (void)when, (void)message;
+    if (incoming) {
+        of_session(session)->confirmed = true;
+    }
+    return 0;
+}
+
+/* RFC 6066 section 3: literal addresses are not permitted in the server name. */
+static int set_server_name(struct tls *tls)
+{
+    const struct profile *profile = tls->profile;
+    const char *name = NULL;
+    if (profile->sni == PROFILE_SNI_NAME) {
+        name = profile->sni_name;
+    } else if (profile->sni == PROFILE_SNI_HOST && tls->host.kind == NAME_DNS) {
+        name = tls->host.text;
+    }
+    return name == NULL ? 0
+                        : gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, name, strlen(name));
+}
+
+static int set_up(struct tls *tls)
+{
+    gnutls_session_t session = tls->session;
+    const struct profile *profile = tls->profile;
+
+    tls->asking.identity = profile->identity;
+    gnutls_session_set_ptr(session, tls);
+    gnutls_transport_set_ptr(session, tls);
+    gnutls_transport_set_pull_function(session, pull);
+    gnutls_transport_set_vec_push_function(session, push);
+    gnutls_session_set_verify_function(session, on_peer_certificate);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET,
+                                       GNUTLS_HOOK_POST, on_ticket);
+
+    if (gnutls_priority_set(session, profile->priority) < 0 ||
+        gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, handles_of_trust(profile->trust)) <
+            0 ||
+        set_server_name(tls) < 0) {
+        return -1;
+    }
+    return profile->n_alpn == 0
+               ? 0
+               : gnutls_alpn_set_protocols(session, profile->alpn, profile->n_alpn, 0);
+}
+
+struct tls *tls_new(struct profile *profile, const struct name *host)
+{
+    struct tls *tls = calloc(1, sizeof(*tls));
+    if (tls == NULL) {
+        return NULL;
+    }
+    tls->profile = profile_ref(profile);
+    tls->host = *host;
+    tls->host.text = strdup(host->text);
+
+    /* One key share: a second one costs a fifth of a resumed handshake, and a peer that wants
+     * another group asks for it. */
+    unsigned flags = GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP |
+                     GNUTLS_POST_HANDSHAKE_AUTH;
+    if (tls->host.text == NULL || gnutls_init(&tls->session, flags) < 0) {
+        tls->session = NULL;
+        return tls_free(tls);
+    }
+    return set_up(tls) < 0 ? tls_free(tls) : tls;
+}
+
+struct tls *tls_free(struct tls *tls)
+{
+    if (tls == NULL) {
+        return NULL;
+    }
+    if (tls->session != NULL) {
+        gnutls_deinit(tls->session);
+    }
+    name_release(&tls->host);
+    profile_unref(tls->profile);
+    free(tls);
+    return NULL;
+}
+
+static void lend(struct tls *tls, struct tls_input *in, struct buf *out)
+{
+    tls->in = in;
+    tls->out = out;
+}
+
+/* Ends a call: nothing that was lent is kept. */
+static enum tls_status give_back(struct tls *tls, enum tls_status status)
+{
+    lend(tls, NULL, NULL);
+    return status;
+}
+
+/* Names a failed GnuTLS call, and tells the peer, unless the peer told us. */
+static enum tls_status fail(struct tls *tls, int error)
+{
+    bool refused =
+        error == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR && tls->failure.reason != REASON_ok;
+    if (error == GNUTLS_E_FATAL_ALERT_RECEIVED) {
+        const struct alert_context context = {
+            .asked = tls->asking.asked,
+            .sent = tls->asking.asked && tls->asking.identity != NULL,
+            .confirmed = tls->confirmed,
+            .matched = tls->asking.issuer_matched,
+        };
+        alert_explain(gnutls_alert_get(tls->session), &context, &tls->failure);
+    } else if (refused) {
+        gnutls_alert_send(tls->session, GNUTLS_AL_FATAL, alert_for(tls->failure.reason));
+    } else {
+        alert_explain_error(error, &tls->failure);
+        gnutls_alert_send_appropriate(tls->session, error);
+    }
+    return give_back(tls, TLS_FAILED);
+}
+
+/* Keeps the first bytes of the stream until they tell whether this is TLS at all (RFC 8446 section
+ * 5.1: a content type of 20 to 24, then a version of 3.x). */
+static bool speaks_tls(struct tls *tls, const struct tls_input *in)
+{
+    size_t room = sizeof(tls->head) - tls->head_len;
+    size_t n = in->len < room ? in->len : room;
+    if (n > 0) {
+        memcpy(tls->head + tls->head_len, in->bytes, n);
+        tls->head_len += n;
+    }
+    bool type_fits = tls->head_len < 1 || (tls->head[0] >= 20 && tls->head[0] <= 24);
+    bool version_fits = tls->head_len < 2 || tls->head[1] == 3;
+    return type_fits && version_fits;
+}
+
+static enum tls_status fail_not_tls(struct tls *tls, const struct tls_input *in)
+{
+    char seen[48];
+    size_t n = 0;
+    for (; n < in->len && n < sizeof(seen) - 1 && isprint(in->bytes[n]); n++) {
+        seen[n] = (char)in->bytes[n];
+    }
+    seen[n] = '\0';
+    failure_set(&tls->failure, REASON_not_tls,
+                n > 0 ? "it answered \"%s\"" : "it answered bytes that are not TLS%s", seen);
+    return give_back(tls, TLS_FAILED);
+}
+
+enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf *out)
+{
+    if (!speaks_tls(tls, in)) {
+        return fail_not_tls(tls, in);
+    }
+    lend(tls, in, out);
+    int rc;
+    do {
+        rc = gnutls_handshake(tls->session);
+    } while (rc < 0 && !gnutls_error_is_fatal(rc) && (rc != GNUTLS_E_AGAIN || in->len > 0));
+
+    if (rc == GNUTLS_E_AGAIN) {
+        return give_back(tls, TLS_WANT_INPUT);
+    }
+    if (rc < 0) {
+        return fail(tls, rc);
+    }
+    if (!tls->verified) {
+        /* No path leads here; were there one, it would let plaintext out. */
+        failure_set(&tls->failure, REASON_internal, "the handshake ended without verification");
+        return give_back(tls, TLS_FAILED);
+    }
+    tls->established = true;
+    tls->confirmed |= gnutls_protocol_get_version(tls->session) != GNUTLS_TLS1_3 ||
+                      !tls->asking.asked;
+    return give_back(tls, TLS_DONE);
+}
+
+/* What comes between data records. True when reading may go on. */
+static bool absorb(struct tls *tls, int *rc)
+{
+    switch (*rc) {
+    case GNUTLS_E_REAUTH_REQUEST:
+        if (++tls->reauths > REAUTH_MAX) {
+            *rc = GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
+            return false;
+        }
+        *rc = gnutls_reauth(tls->session, 0);
+        return *rc >= 0;
+    case GNUTLS_E_REHANDSHAKE: /* declined by going on: RFC 5246 section 7.4.1.1 allows it */
+    case GNUTLS_E_INTERRUPTED:
+        return true;
+    case GNUTLS_E_AGAIN: /* also after each ticket and KeyUpdate, with more at hand */
+        return tls->in->len > 0;
+    default:
+        return !gnutls_error_is_fatal(*rc);
+    }
+}
+
+enum tls_status tls_read(struct tls *tls, struct tls_input *in, struct buf *out, uint8_t *plain,
+                         size_t size, size_t *ret_len)
+{
+    *ret_len = 0;
+    lend(tls, in, out);
+    while (size - *ret_len >= TLS_RECORD_MAX) {
+        ssize_t n = gnutls_record_recv(tls->session, plain + *ret_len, size - *ret_len);
+        if (n > 0) {
+            tls->confirmed = true;
+            *ret_len += (size_t)n;
+            continue;
+        }
+        if (n == 0) {
+            return give_back(tls, TLS_CLOSED);
+        }
+        int rc = (int)n;
+        if (!absorb(tls, &rc)) {
+            return rc == GNUTLS_E_AGAIN ? give_back(tls, TLS_WANT_INPUT) : fail(tls, rc);
+        }
+    }
+    return give_back(tls, TLS_DONE);
+}
+
+enum tls_status tls_write(struct tls *tls, const uint8_t *plain, size_t len, struct buf *out)
+{
+    lend(tls, NULL, out);
+    while (len > 0) {
+        ssize_t n = gnutls_record_send(tls->session, plain, len);
+        if (n < 0 && gnutls_error_is_fatal((int)n)) {
+            return fail(tls, (int)n);
+        }
+        if (n > 0) {
+            plain += n;
+            len -= (size_t)n;
+        }
+    }
+    return give_back(tls, TLS_DONE);
+}
+
+void tls_close(struct tls *tls, struct buf *out)
+{
+    lend(tls, NULL, out);
+    gnutls_bye(tls->session, GNUTLS_SHUT_WR);
+    give_back(tls, TLS_DONE);
+}
+
+void tls_end(struct tls *tls, int error)
+{
+    const char *how = error == 0 ? "closed" : "aborted";
+    if (!tls->established) {
+        failure_set(&tls->failure, REASON_upstream_reset,
+                    "the backend %s the connection during the TLS handshake", how);
+    } else if (error == 0) {
+        failure_set(&tls->failure, REASON_upstream_truncated,
+                    "the backend closed the connection without close_notify");
+    } else {
+        failure_set(&tls->failure, REASON_upstream_reset, "the backend aborted the connection: %s",
+                    strerror(error));
+    }
+    if (tls->established && !tls->confirmed && tls->asking.asked) {
+        size_t len = strlen(tls->failure.detail);
+        snprintf(tls->failure.detail + len, sizeof(tls->failure.detail) - len,
+                 ", before it had accepted our certificate");
+    }
+}
+
+const struct failure *tls_failure(const struct tls *tls)
+{
+    return &tls->failure;
+}
+
+const char *tls_version(const struct tls *tls)
+{
+    if (!tls->established) {
+        return NULL;
+    }
+    return gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3 ? "1.3" : "1.2";
+}
+
+const char *tls_cipher(const struct tls *tls)
+{
+    return tls->established ? gnutls_cipher_get_name(gnutls_cipher_get(tls->session)) : NULL;
+}
+
+bool tls_is_resumed(const struct tls *tls)
+{
+    return gnutls_session_is_resumed(tls->session) != 0;
+}
+
+bool tls_is_confirmed(const struct tls *tls)
+{
+    return tls->confirmed;
+}
+
+const char *tls_library_version(void)
+{
+    return gnutls_check_version(NULL);
+}

@@ -1,0 +1,121 @@
+#include "worker/acceptor.h"
+
+#include "base/log.h"
+#include "net/socket.h"
+#include "worker/deadline.h"
+#include "worker/session.h"
+#include "worker/watch.h"
+#include "worker/worker_fields.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Callers taken in per event, so that a storm of them leaves time for those who are in. */
+#define ACCEPT_MAX 64
+
+/* When descriptors or memory run out, the callers wait in the kernel's queue for so long. */
+#define PAUSE_MS 100
+
+#define TOLD_EVERY_MS 10000
+
+struct acceptor {
+    struct list link; /* in worker->acceptors */
+    struct worker *worker;
+    struct slot *slot;
+    struct watch *watch;
+    struct deadline *pause;
+    uint64_t told_ms;
+};
+
+static bool is_passing(int error)
+{
+    /* What happened to one caller before it was accepted: accept(2) tells it here. */
+    return error == ECONNABORTED || error == EPROTO || error == EINTR || error == EPERM ||
+           error == ENETDOWN || error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH ||
+           error == ENETUNREACH;
+}
+
+static void pause_accepting(struct acceptor *acceptor, int error)
+{
+    if (log_due(&acceptor->told_ms, TOLD_EVERY_MS)) {
+        log_message(LEVEL_ERROR,
+                    "service %s cannot accept callers for now: %s; they wait; raise LimitNOFILE or "
+                    "lower max_connections",
+                    acceptor->slot->service->name, strerror(error));
+    }
+    watch_want(acceptor->watch, 0);
+    deadline_set(acceptor->pause, PAUSE_MS);
+}
+
+/* Returns 0 when a caller was taken in, else the errno that stopped it. */
+static int accept_one(struct acceptor *acceptor)
+{
+    struct addr caller;
+    int fd = socket_accept(watch_fd(acceptor->watch), &caller);
+    if (fd < 0) {
+        return errno;
+    }
+    session_start(acceptor->worker, acceptor->slot, fd, &caller);
+    return 0;
+}
+
+static void on_ready(void *ctx, unsigned events)
+{
+    struct acceptor *acceptor = ctx;
+    (void)events;
+    for (unsigned i = 0; i < ACCEPT_MAX; i++) {
+        int error = accept_one(acceptor);
+        if (error != 0 && !is_passing(error)) {
+            if (!socket_would_block(error)) {
+                pause_accepting(acceptor, error);
+            }
+            return;
+        }
+    }
+}
+
+static void on_pause_over(void *ctx)
+{
+    struct acceptor *acceptor = ctx;
+    watch_want(acceptor->watch, WATCH_READ);
+}
+
+int acceptor_start(struct worker *worker, struct slot *slot, int fd)
+{
+    struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
+    if (acceptor == NULL) {
+        close(fd);
+        return -1;
+    }
+    acceptor->worker = worker;
+    acceptor->slot = slot;
+    list_append(&worker->acceptors, &acceptor->link);
+    acceptor->watch = watch_open(&worker->loop, fd, on_ready, acceptor);
+    acceptor->pause = deadline_new(&worker->loop, on_pause_over, acceptor);
+    if (acceptor->watch == NULL || acceptor->pause == NULL) {
+        acceptor_stop(&acceptor->link);
+        return -1;
+    }
+    watch_want(acceptor->watch, WATCH_READ);
+    return 0;
+}
+
+void acceptor_drain(struct list *link)
+{
+    struct acceptor *acceptor = list_item(link, struct acceptor, link);
+    int error;
+    do {
+        error = accept_one(acceptor);
+    } while (error == 0 || is_passing(error));
+    acceptor_stop(link);
+}
+
+void acceptor_stop(struct list *link)
+{
+    struct acceptor *acceptor = list_item(link, struct acceptor, link);
+    list_remove(link);
+    watch_close(acceptor->watch);
+    deadline_free(acceptor->pause);
+    free(acceptor);
+}

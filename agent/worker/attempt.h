@@ -1,0 +1,38 @@
+/* One attempt to reach one endpoint: TCP, the TLS handshake, and the trust decision. */
+#pragma once
+
+#include "base/failure.h"
+#include "tls/tls.h"
+#include "worker/endpoints.h"
+#include "worker/service.h"
+#include "worker/upstream.h"
+#include "worker/worker.h"
+
+#include <stdbool.h>
+
+struct attempt;
+
+/* One of `established` and `failed` is called, once, and neither after attempt_cancel(). Either may
+ * cancel the attempt. `rest` is ciphertext behind the handshake, valid during the call only. */
+struct attempt_events {
+    void (*established)(void *ctx, struct attempt *attempt, struct tls_input *rest);
+    void (*failed)(void *ctx, struct attempt *attempt, const struct failure *failure);
+};
+
+/* Begins to connect. The handshake has the service's handshake_timeout_ms from the moment that TCP
+ * is connected; TCP itself is bounded by whoever started the attempt. Returns NULL, with the
+ * failure set, when it fails at once; no event is told then. */
+struct attempt *attempt_start(struct worker *worker, const struct service *service,
+                              const struct endpoint *endpoint, const struct attempt_events *events,
+                              void *ctx, struct failure *ret_failure);
+
+/* True until TCP is connected. */
+bool attempt_is_connecting(const struct attempt *attempt);
+
+const struct addr *attempt_addr(const struct attempt *attempt);
+
+/* Moves the established upstream to `ret_upstream`; to be called from `established`. */
+void attempt_take(struct attempt *attempt, struct upstream *ret_upstream);
+
+/* Ends the attempt and frees it. Accepts NULL; returns NULL. */
+struct attempt *attempt_cancel(struct attempt *attempt);

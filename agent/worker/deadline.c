@@ -1,0 +1,50 @@
+#include "worker/deadline.h"
+
+#include <stdlib.h>
+
+struct deadline {
+    uv_timer_t timer; /* first: libuv hands back a pointer to it */
+    deadline_passed *passed;
+    void *ctx;
+};
+
+struct deadline *deadline_new(uv_loop_t *loop, deadline_passed *passed, void *ctx)
+{
+    struct deadline *deadline = calloc(1, sizeof(*deadline));
+    if (deadline == NULL) {
+        return NULL;
+    }
+    uv_timer_init(loop, &deadline->timer);
+    deadline->passed = passed;
+    deadline->ctx = ctx;
+    return deadline;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct deadline *deadline = (struct deadline *)timer;
+    deadline->passed(deadline->ctx);
+}
+
+void deadline_set(struct deadline *deadline, uint64_t ms)
+{
+    uv_timer_start(&deadline->timer, on_timer, ms, 0);
+}
+
+void deadline_clear(struct deadline *deadline)
+{
+    uv_timer_stop(&deadline->timer);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+struct deadline *deadline_free(struct deadline *deadline)
+{
+    if (deadline != NULL) {
+        uv_close((uv_handle_t *)&deadline->timer, on_closed);
+    }
+    return NULL;
+}

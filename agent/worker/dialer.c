@@ -1,0 +1,216 @@
+#include "worker/dialer.h"
+
+#include "base/log.h"
+#include "net/socket.h"
+#include "worker/attempt.h"
+#include "worker/deadline.h"
+#include "worker/worker_fields.h"
+
+#include <stdlib.h>
+
+/* RFC 8305 section 5: Connection Attempt Delay. */
+#define PACE_MS 250
+
+struct dialer {
+    struct worker *worker;
+    const struct service *service;
+    struct endpoints *endpoints;
+    const struct dialer_events *events;
+    void *ctx;
+
+    struct attempt **attempts; /* one place for each endpoint; NULL: over, or not begun */
+    size_t n_begun, n_running;
+    struct deadline *pace;
+    struct deadline *budget;
+    bool budget_spent;
+
+    struct failure failure; /* of the attempt that came furthest so far */
+    struct addr failed_addr;
+    bool failed_connected; /* it had got as far as TLS */
+};
+
+static void log_attempt(const struct dialer *dialer, const struct addr *addr,
+                        const struct failure *failure)
+{
+    char text[ADDR_TEXT_MAX];
+    struct log_line line;
+    log_begin(&line, LEVEL_WARNING, "attempt failed");
+    log_text(&line, "service", dialer->service->name);
+    log_text(&line, "upstream", addr_format(addr, text));
+    log_reason(&line, failure->reason, failure->by_peer);
+    log_text(&line, "detail", failure->detail);
+    log_end(&line);
+}
+
+/* An attempt that came as far as TLS says more than one that did not, and the last says what the
+ * operator sees if she tries now. */
+static void note_failure(struct dialer *dialer, const struct addr *addr, bool connected,
+                         const struct failure *failure)
+{
+    if (dialer->endpoints->n > 1) {
+        log_attempt(dialer, addr, failure);
+    }
+    if (connected || !dialer->failed_connected) {
+        dialer->failure = *failure;
+        dialer->failed_addr = *addr;
+        dialer->failed_connected = connected;
+    }
+}
+
+/* Forgets an attempt of which nothing more is to come. */
+static void drop(struct dialer *dialer, struct attempt *attempt)
+{
+    for (size_t i = 0; i < dialer->n_begun; i++) {
+        if (dialer->attempts[i] == attempt) {
+            dialer->attempts[i] = attempt_cancel(attempt);
+            dialer->n_running--;
+        }
+    }
+}
+
+static bool may_begin(const struct dialer *dialer)
+{
+    return !dialer->budget_spent && dialer->n_begun < dialer->endpoints->n;
+}
+
+static void on_established(void *ctx, struct attempt *attempt, struct tls_input *rest);
+static void on_failed(void *ctx, struct attempt *attempt, const struct failure *failure);
+
+static const struct attempt_events attempt_events = {on_established, on_failed};
+
+/* Begins the next attempt that does not fail at once. */
+static void begin_next(struct dialer *dialer)
+{
+    deadline_clear(dialer->pace);
+    while (may_begin(dialer)) {
+        const struct endpoint *endpoint = &dialer->endpoints->list[dialer->n_begun];
+        struct failure failure;
+        struct attempt *attempt = attempt_start(dialer->worker, dialer->service, endpoint,
+                                                &attempt_events, dialer, &failure);
+        dialer->attempts[dialer->n_begun++] = attempt;
+        if (attempt != NULL) {
+            dialer->n_running++;
+            break;
+        }
+        note_failure(dialer, &endpoint->addr, false, &failure);
+    }
+    if (may_begin(dialer)) {
+        deadline_set(dialer->pace, PACE_MS);
+    }
+}
+
+/* To be the last thing that a callback does: tells the owner when nothing can win any more. */
+static void settle(struct dialer *dialer)
+{
+    if (dialer->n_running > 0) {
+        return;
+    }
+    const struct dialer_events *events = dialer->events;
+    void *ctx = dialer->ctx;
+    struct failure failure = dialer->failure;
+    struct addr addr = dialer->failed_addr;
+    dialer_cancel(dialer);
+    events->lost(ctx, &failure, &addr);
+}
+
+static void on_established(void *ctx, struct attempt *attempt, struct tls_input *rest)
+{
+    struct dialer *dialer = ctx;
+    const struct dialer_events *events = dialer->events;
+    void *owner = dialer->ctx;
+    struct upstream upstream;
+    attempt_take(attempt, &upstream);
+    dialer_cancel(dialer);
+    events->won(owner, &upstream, rest);
+}
+
+static void on_failed(void *ctx, struct attempt *attempt, const struct failure *failure)
+{
+    struct dialer *dialer = ctx;
+    note_failure(dialer, attempt_addr(attempt), !attempt_is_connecting(attempt), failure);
+    drop(dialer, attempt);
+    begin_next(dialer);
+    settle(dialer);
+}
+
+static void on_pace(void *ctx)
+{
+    begin_next(ctx);
+}
+
+/* Ends the attempts that are not connected yet; the others have a deadline of their own. */
+static void on_budget(void *ctx)
+{
+    struct dialer *dialer = ctx;
+    struct failure failure;
+    failure_set(&failure, REASON_connect_timeout, "no TCP connection within %llu ms",
+                (unsigned long long)dialer->service->connect_timeout_ms);
+    dialer->budget_spent = true;
+    deadline_clear(dialer->pace);
+    for (size_t i = 0; i < dialer->n_begun; i++) {
+        struct attempt *attempt = dialer->attempts[i];
+        if (attempt != NULL && attempt_is_connecting(attempt)) {
+            note_failure(dialer, attempt_addr(attempt), false, &failure);
+            drop(dialer, attempt);
+        }
+    }
+    settle(dialer);
+}
+
+static struct dialer *make(struct worker *worker, struct endpoints *endpoints)
+{
+    struct dialer *dialer = calloc(1, sizeof(*dialer));
+    if (dialer == NULL) {
+        return NULL;
+    }
+    dialer->endpoints = endpoints_ref(endpoints);
+    dialer->attempts = calloc(endpoints->n, sizeof(struct attempt *));
+    dialer->pace = deadline_new(&worker->loop, on_pace, dialer);
+    dialer->budget = deadline_new(&worker->loop, on_budget, dialer);
+    if (dialer->attempts == NULL || dialer->pace == NULL || dialer->budget == NULL) {
+        return dialer_cancel(dialer);
+    }
+    return dialer;
+}
+
+struct dialer *dialer_start(struct worker *worker, const struct service *service,
+                            struct endpoints *endpoints, uint64_t budget_ms,
+                            const struct dialer_events *events, void *ctx,
+                            struct failure *ret_failure, struct addr *ret_addr)
+{
+    struct dialer *dialer = make(worker, endpoints);
+    if (dialer == NULL) {
+        failure_set(ret_failure, REASON_internal, "out of memory");
+        *ret_addr = endpoints->list[0].addr;
+        return NULL;
+    }
+    dialer->worker = worker;
+    dialer->service = service;
+    dialer->events = events;
+    dialer->ctx = ctx;
+
+    deadline_set(dialer->budget, budget_ms);
+    begin_next(dialer);
+    if (dialer->n_running == 0) {
+        *ret_failure = dialer->failure;
+        *ret_addr = dialer->failed_addr;
+        return dialer_cancel(dialer);
+    }
+    return dialer;
+}
+
+struct dialer *dialer_cancel(struct dialer *dialer)
+{
+    if (dialer == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < dialer->n_begun; i++) {
+        attempt_cancel(dialer->attempts[i]);
+    }
+    deadline_free(dialer->pace);
+    deadline_free(dialer->budget);
+    endpoints_unref(dialer->endpoints);
+    free(dialer->attempts);
+    free(dialer);
+    return NULL;
+}

@@ -1,0 +1,264 @@
+#include "worker/session.h"
+
+#include "base/log.h"
+#include "net/socket.h"
+#include "worker/deadline.h"
+#include "worker/dialer.h"
+#include "worker/relay.h"
+#include "worker/watch.h"
+#include "worker/worker_fields.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The state of a session is which of `dialer` and `relay` is there: neither while it waits for its
+ * endpoints, then the one, then the other. */
+struct session {
+    struct list link;    /* in worker->sessions */
+    struct list waiting; /* in slot->waiting, while there are no endpoints */
+    struct worker *worker;
+    struct slot *slot;
+    struct service *service; /* a reference: the slot may move on to another */
+
+    struct addr caller_addr, upstream_addr; /* upstream_addr.len 0: none was reached */
+    struct watch *caller;
+    struct deadline *deadline; /* of the wait for endpoints, later of the life time */
+    uint64_t accepted_ms;
+
+    struct dialer *dialer;
+    struct relay *relay;
+};
+
+static bool is_ordinary(enum reason reason)
+{
+    switch (reason) {
+    case REASON_ok:
+    case REASON_caller_closed:
+    case REASON_caller_reset:
+    case REASON_lifetime_reached:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void log_relay(struct log_line *line, const struct relay *relay)
+{
+    const struct tls *tls = relay_tls(relay);
+    log_text(line, "tls", tls_version(tls));
+    log_text(line, "cipher", tls_cipher(tls));
+    log_bool(line, "resumed", tls_is_resumed(tls));
+    log_number(line, "sent", relay_sent(relay));
+    log_number(line, "received", relay_received(relay));
+}
+
+static void log_end_of(const struct session *session, const struct failure *failure)
+{
+    bool ordinary = is_ordinary(failure->reason);
+    char text[ADDR_TEXT_MAX];
+    struct log_line line;
+    log_begin(&line, ordinary ? LEVEL_INFO : LEVEL_WARNING, "connection ended");
+    log_text(&line, "service", session->service->name);
+    log_text(&line, "caller", addr_format(&session->caller_addr, text));
+    if (session->upstream_addr.len > 0) {
+        log_text(&line, "upstream", addr_format(&session->upstream_addr, text));
+    }
+    if (session->relay != NULL) {
+        log_relay(&line, session->relay);
+    }
+    log_seconds(&line, "duration", uv_now(&session->worker->loop) - session->accepted_ms);
+    log_reason(&line, failure->reason, failure->by_peer);
+    log_text(&line, "detail", failure->detail[0] != '\0' ? failure->detail : NULL);
+    log_text(&line, "advice", ordinary ? NULL : reason_advice(failure->reason));
+    log_end(&line);
+}
+
+static void tell_drained(struct worker *worker)
+{
+    if (worker->draining && list_empty(&worker->sessions)) {
+        atomic_store(&worker->drained, true);
+        worker->watcher.changed(worker->watcher.ctx);
+    }
+}
+
+/* The one way out. Anything but an orderly end is a reset for the caller: half an answer must not
+ * look like a whole one. */
+static void finish(struct session *session, const struct failure *failure)
+{
+    struct worker *worker = session->worker;
+    bool abort = failure->reason != REASON_ok;
+    log_end_of(session, failure);
+
+    if (session->caller != NULL && abort) {
+        socket_abort_on_close(watch_fd(session->caller));
+    }
+    dialer_cancel(session->dialer);
+    relay_free(session->relay, abort);
+    watch_close(session->caller);
+    deadline_free(session->deadline);
+    list_remove(&session->waiting);
+    list_remove(&session->link);
+    atomic_fetch_sub_explicit(&session->service->open, 1, memory_order_relaxed);
+    service_unref(session->service);
+    free(session);
+    tell_drained(worker);
+}
+
+static void finish_with(struct session *session, enum reason reason, const char *detail)
+{
+    struct failure failure;
+    failure_set(&failure, reason, "%s", detail);
+    finish(session, &failure);
+}
+
+static void on_relay_ended(void *ctx, const struct failure *failure)
+{
+    struct failure copy = *failure; /* it belongs to the relay, which is about to go */
+    finish(ctx, &copy);
+}
+
+static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
+{
+    struct session *session = ctx;
+    session->dialer = NULL;
+    session->upstream_addr = upstream->addr;
+    session->relay = relay_new(session->worker, session->service, session->caller, upstream,
+                               on_relay_ended, session);
+    if (session->relay == NULL) {
+        finish_with(session, REASON_internal, "out of memory");
+        return;
+    }
+    relay_begin(session->relay, rest);
+}
+
+static void on_lost(void *ctx, const struct failure *failure, const struct addr *addr)
+{
+    struct session *session = ctx;
+    session->dialer = NULL;
+    session->upstream_addr = *addr;
+    finish(session, failure);
+}
+
+static uint64_t left_of(const struct session *session, uint64_t total_ms)
+{
+    uint64_t spent = uv_now(&session->worker->loop) - session->accepted_ms;
+    return spent < total_ms ? total_ms - spent : 0;
+}
+
+static void set_lifetime(struct session *session)
+{
+    uint64_t lifetime = session->service->max_lifetime_ms;
+    deadline_clear(session->deadline);
+    if (lifetime > 0) {
+        deadline_set(session->deadline, left_of(session, lifetime));
+    }
+}
+
+static void dial(struct session *session)
+{
+    static const struct dialer_events events = {on_won, on_lost};
+    struct endpoints *endpoints = session->slot->endpoints;
+    struct failure failure;
+    if (endpoints->n == 0) {
+        finish_with(session, REASON_dns_failed,
+                    endpoints->detail != NULL ? endpoints->detail : "no address is known");
+        return;
+    }
+    set_lifetime(session);
+    session->dialer = dialer_start(session->worker, session->service, endpoints,
+                                   left_of(session, session->service->connect_timeout_ms), &events,
+                                   session, &failure, &session->upstream_addr);
+    if (session->dialer == NULL) {
+        finish(session, &failure);
+    }
+}
+
+static void on_deadline(void *ctx)
+{
+    struct session *session = ctx;
+    if (session->dialer == NULL && session->relay == NULL) {
+        finish_with(session, REASON_dns_failed, "no answer from DNS yet");
+    } else {
+        finish_with(session, REASON_lifetime_reached, "max_lifetime is over");
+    }
+}
+
+/* Before the relay begins nothing is read from the caller: what it sends waits in the kernel's
+ * buffer, which is bounded. An end of file alone may be a half-close, so it does not end anything.
+ */
+static void on_caller_early(void *ctx, unsigned events)
+{
+    struct session *session = ctx;
+    (void)events;
+    int error = socket_error(watch_fd(session->caller));
+    if (error != 0) {
+        finish_with(session, REASON_caller_closed, strerror(error));
+        return;
+    }
+    watch_want(session->caller, 0);
+}
+
+static bool is_full(struct service *service)
+{
+    uint64_t before = atomic_fetch_add_explicit(&service->open, 1, memory_order_relaxed);
+    return before >= service->max_connections;
+}
+
+static struct session *make(struct worker *worker, struct slot *slot, int fd)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    if (session == NULL) {
+        socket_abort_on_close(fd);
+        close(fd);
+        log_message(LEVEL_ERROR, "out of memory: a caller of service %s was refused",
+                    slot->service->name);
+        return NULL;
+    }
+    session->worker = worker;
+    session->slot = slot;
+    session->service = service_ref(slot->service);
+    session->accepted_ms = uv_now(&worker->loop);
+    list_init(&session->waiting);
+    list_append(&worker->sessions, &session->link);
+    session->deadline = deadline_new(&worker->loop, on_deadline, session);
+    session->caller = watch_open(&worker->loop, fd, on_caller_early, session);
+    return session;
+}
+
+void session_start(struct worker *worker, struct slot *slot, int fd, const struct addr *caller)
+{
+    struct session *session = make(worker, slot, fd);
+    if (session == NULL) {
+        return;
+    }
+    session->caller_addr = *caller;
+    bool full = is_full(slot->service);
+    if (session->deadline == NULL || session->caller == NULL) {
+        finish_with(session, REASON_internal, "out of memory");
+        return;
+    }
+    if (full) {
+        finish_with(session, REASON_limit_reached, "max_connections are open");
+        return;
+    }
+    watch_want(session->caller, WATCH_HANGUP);
+    if (slot->endpoints != NULL) {
+        dial(session);
+        return;
+    }
+    list_append(&slot->waiting, &session->waiting);
+    deadline_set(session->deadline, slot->service->connect_timeout_ms);
+}
+
+void session_resolved(struct list *waiting)
+{
+    struct session *session = list_item(waiting, struct session, waiting);
+    list_remove(waiting);
+    dial(session);
+}
+
+void session_cut(struct list *link)
+{
+    finish_with(list_item(link, struct session, link), REASON_shutting_down,
+                "the agent was told to stop");
+}

@@ -1,0 +1,292 @@
+/* How a worker lives.
+ *
+ * Its thread runs one libuv loop and touches nothing that another thread writes, but for what the
+ * control thread puts into the mailbox, a few atomic flags, and the services' counts of open
+ * connections. Whatever the control thread wants done, it leaves there and rings the bell, an
+ * uv_async_t; the letters are read first, then the flags, so that what was sent before a flag was
+ * set is done before it. Services, endpoints and profiles are immutable and reference-counted: a
+ * connection keeps what it began with. Nothing here waits for a lock, for DNS or for a file. */
+#include "worker/worker.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "worker/acceptor.h"
+#include "worker/session.h"
+#include "worker/worker_fields.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mail {
+    struct letter letter; /* first: the mailbox hands back a pointer to it */
+    size_t slot;
+    struct service *service;     /* to be served, if not NULL */
+    struct endpoints *endpoints; /* now known, if not NULL */
+    size_t n_fds;
+    int fds[];
+};
+
+static void free_mail(struct mail *mail)
+{
+    service_unref(mail->service);
+    endpoints_unref(mail->endpoints);
+    free(mail);
+}
+
+/* ---- in the worker's thread ---- */
+
+static void serve(struct worker *worker, struct mail *mail)
+{
+    struct slot *slot = &worker->slots[mail->slot];
+    service_unref(slot->service);
+    slot->service = cleanup_steal(mail->service);
+    for (size_t i = 0; i < mail->n_fds; i++) {
+        if (acceptor_start(worker, slot, mail->fds[i]) < 0) {
+            log_message(LEVEL_ERROR, "out of memory: service %s is not served by all workers",
+                        slot->service->name);
+        }
+    }
+}
+
+static void resolve(struct worker *worker, struct mail *mail)
+{
+    struct slot *slot = &worker->slots[mail->slot];
+    endpoints_unref(slot->endpoints);
+    slot->endpoints = cleanup_steal(mail->endpoints);
+
+    while (!list_empty(&slot->waiting)) {
+        session_resolved(slot->waiting.next);
+    }
+}
+
+static void read_mail(struct worker *worker)
+{
+    struct letter *letter = mailbox_take(&worker->mailbox);
+    while (letter != NULL) {
+        struct mail *mail = (struct mail *)letter;
+        letter = letter->next;
+        if (mail->service != NULL) {
+            serve(worker, mail);
+        }
+        if (mail->endpoints != NULL) {
+            resolve(worker, mail);
+        }
+        free_mail(mail);
+    }
+}
+
+static void drain(struct worker *worker)
+{
+    if (worker->draining) {
+        return;
+    }
+    worker->draining = true;
+    while (!list_empty(&worker->acceptors)) {
+        acceptor_drain(worker->acceptors.next);
+    }
+    if (list_empty(&worker->sessions)) {
+        atomic_store(&worker->drained, true);
+        worker->watcher.changed(worker->watcher.ctx);
+    }
+}
+
+static void cut(struct worker *worker)
+{
+    while (!list_empty(&worker->sessions)) {
+        session_cut(worker->sessions.next);
+    }
+}
+
+static void stop(struct worker *worker)
+{
+    while (!list_empty(&worker->acceptors)) {
+        acceptor_stop(worker->acceptors.next);
+    }
+    cut(worker);
+    uv_close((uv_handle_t *)&worker->bell, NULL);
+}
+
+static void on_bell(uv_async_t *bell)
+{
+    struct worker *worker = bell->data;
+    uint64_t pings = atomic_load(&worker->pings);
+    read_mail(worker);
+    if (atomic_load(&worker->drain)) {
+        drain(worker);
+    }
+    if (atomic_load(&worker->cut)) {
+        cut(worker);
+    }
+    if (atomic_load(&worker->stop)) {
+        stop(worker);
+    }
+    atomic_store(&worker->turns, pings);
+}
+
+static void *run(void *ctx)
+{
+    struct worker *worker = ctx;
+    pthread_setname_np(pthread_self(), "worker");
+    uv_run(&worker->loop, UV_RUN_DEFAULT); /* until stop() has closed the last handle */
+    return NULL;
+}
+
+/* ---- in the control thread ---- */
+
+static struct worker *make(size_t n_services, struct worker_watcher watcher)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (worker == NULL) {
+        return NULL;
+    }
+    worker->watcher = watcher;
+    worker->n_slots = n_services;
+    list_init(&worker->acceptors);
+    list_init(&worker->sessions);
+    buf_init(&worker->flight, WORKER_CIPHER_MAX);
+    worker->slots = calloc(n_services, sizeof(worker->slots[0]));
+    worker->plain = malloc(WORKER_PLAIN_MAX);
+    worker->cipher = malloc(WORKER_CIPHER_READ);
+    for (size_t i = 0; worker->slots != NULL && i < n_services; i++) {
+        list_init(&worker->slots[i].waiting);
+    }
+    return worker;
+}
+
+static void free_worker(struct worker *worker)
+{
+    for (size_t i = 0; worker->slots != NULL && i < worker->n_slots; i++) {
+        service_unref(worker->slots[i].service);
+        endpoints_unref(worker->slots[i].endpoints);
+    }
+    for (struct letter *letter = mailbox_take(&worker->mailbox); letter != NULL;) {
+        struct mail *mail = (struct mail *)letter;
+        letter = letter->next;
+        for (size_t i = 0; i < mail->n_fds; i++) {
+            close(mail->fds[i]);
+        }
+        free_mail(mail);
+    }
+    buf_release(&worker->flight);
+    free(worker->slots);
+    free(worker->plain);
+    free(worker->cipher);
+    free(worker);
+}
+
+static int start_loop(struct worker *worker)
+{
+    int error = -uv_loop_init(&worker->loop);
+    if (error != 0) {
+        return error;
+    }
+    error = -uv_async_init(&worker->loop, &worker->bell, on_bell);
+    if (error == 0) {
+        worker->bell.data = worker;
+        error = pthread_create(&worker->thread, NULL, run, worker);
+        if (error == 0) {
+            return 0;
+        }
+        uv_close((uv_handle_t *)&worker->bell, NULL);
+        uv_run(&worker->loop, UV_RUN_DEFAULT);
+    }
+    uv_loop_close(&worker->loop);
+    return error;
+}
+
+struct worker *worker_start(size_t n_services, struct worker_watcher watcher)
+{
+    struct worker *worker = make(n_services, watcher);
+    if (worker == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    bool whole = worker->slots != NULL && worker->plain != NULL && worker->cipher != NULL;
+    int error = whole ? start_loop(worker) : ENOMEM;
+    if (error != 0) {
+        free_worker(worker);
+        errno = error;
+        return NULL;
+    }
+    return worker;
+}
+
+static void ring(struct worker *worker)
+{
+    uv_async_send(&worker->bell);
+}
+
+int worker_serve(struct worker *worker, struct service *service, const int *fds, size_t n_fds)
+{
+    struct mail *mail = calloc(1, sizeof(*mail) + n_fds * sizeof(fds[0]));
+    if (mail == NULL) {
+        for (size_t i = 0; i < n_fds; i++) {
+            close(fds[i]);
+        }
+        return -1;
+    }
+    mail->slot = service->id;
+    mail->service = service_ref(service);
+    mail->n_fds = n_fds;
+    memcpy(mail->fds, fds, n_fds * sizeof(fds[0]));
+    if (mailbox_put(&worker->mailbox, &mail->letter)) {
+        ring(worker);
+    }
+    return 0;
+}
+
+int worker_resolve(struct worker *worker, size_t service_id, struct endpoints *endpoints)
+{
+    struct mail *mail = calloc(1, sizeof(*mail));
+    if (mail == NULL) {
+        return -1;
+    }
+    mail->slot = service_id;
+    mail->endpoints = endpoints_ref(endpoints);
+    if (mailbox_put(&worker->mailbox, &mail->letter)) {
+        ring(worker);
+    }
+    return 0;
+}
+
+void worker_drain(struct worker *worker)
+{
+    atomic_store(&worker->drain, true);
+    ring(worker);
+}
+
+void worker_cut(struct worker *worker)
+{
+    atomic_store(&worker->cut, true);
+    ring(worker);
+}
+
+void worker_ping(struct worker *worker)
+{
+    atomic_fetch_add(&worker->pings, 1);
+    ring(worker);
+}
+
+uint64_t worker_turns(const struct worker *worker)
+{
+    return atomic_load(&worker->turns);
+}
+
+bool worker_is_drained(const struct worker *worker)
+{
+    return atomic_load(&worker->drained);
+}
+
+struct worker *worker_stop(struct worker *worker)
+{
+    if (worker == NULL) {
+        return NULL;
+    }
+    atomic_store(&worker->stop, true);
+    ring(worker);
+    pthread_join(worker->thread, NULL);
+    uv_loop_close(&worker->loop);
+    free_worker(worker);
+    return NULL;
+}

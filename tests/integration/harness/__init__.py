@@ -1,0 +1,1 @@
+"""What the integration tests share: certificates, the agent, sockets, real and misbehaving backends."""

@@ -1,0 +1,177 @@
+#include "certs/handles.h"
+#include "certs/trust.h"
+
+#include "fixture.h"
+
+static const struct place here = {"agent.conf", 7};
+
+static int make_files(void **state)
+{
+    if (fixture_enter(state) < 0) {
+        return -1;
+    }
+    struct fixture_cert root = fixture_make((struct fixture_spec){.cn = "Root", .is_ca = true});
+    struct fixture_cert old = fixture_make(
+        (struct fixture_spec){.cn = "Old", .is_ca = true, .from_days = -30, .to_days = -3});
+    struct fixture_cert future = fixture_make(
+        (struct fixture_spec){.cn = "Future", .is_ca = true, .from_days = 3, .to_days = 30});
+    struct fixture_cert leaf = fixture_make((struct fixture_spec){.cn = "leaf", .issuer = &root});
+    struct fixture_cert first = fixture_make((struct fixture_spec){.cn = "V1", .version = 1});
+
+    fixture_add("root.crt", &root);
+    fixture_add("old.crt", &old);
+    fixture_add("future.crt", &future);
+    fixture_add("leaf.crt", &leaf);
+    fixture_add("v1.crt", &first);
+    fixture_write_key("root.key", &root, NULL);
+    fixture_run("cat root.crt v1.crt root.crt >several.crt");
+    fixture_run("cat root.crt root.key >with-key.crt");
+    fixture_run("(cat root.crt; sed 's/^M/!/' v1.crt; cat old.crt) >broken.crt");
+    fixture_run("(cat root.crt; sed 4d v1.crt) >line-missing.crt");
+    fixture_run("(cat root.crt; head -n 3 v1.crt) >cut.crt");
+    fixture_run("(cat root.crt; sed '1s/^-//' v1.crt) >begin-damaged.crt");
+    fixture_run("(sed '$s/END CERT/END XERT/' v1.crt; cat root.crt) >end-damaged.crt");
+    fixture_run("(sed '$d' v1.crt; cat root.crt) >end-missing.crt");
+    fixture_run("openssl x509 -in root.crt -trustout >trusted.crt");
+    fixture_run("sed 's/CERTIFICATE/X509 CERTIFICATE/' root.crt >x509.crt");
+    fixture_run("sed 's/CERTIFICATE/X509 CRL/' root.crt | cat root.crt - >with-crl.crt");
+    fixture_run("openssl x509 -in root.crt -outform DER -out root.der");
+    fixture_run(
+        "sed 's/$/\\r/' root.crt >crlf.crt; printf '\\357\\273\\277' | cat - root.crt >bom.crt");
+    fixture_run(
+        "(openssl x509 -in root.crt -noout -text; cat root.crt; echo the end) >commented.crt");
+    fixture_run(": >empty.crt; echo hello >garbage.crt; mkdir directory.crt; mkfifo fifo.crt");
+    fixture_release(&root);
+    fixture_release(&old);
+    fixture_release(&future);
+    fixture_release(&leaf);
+    fixture_release(&first);
+    return 0;
+}
+
+static void good_files_load(void **state)
+{
+    (void)state;
+    const struct {
+        const char *path;
+        size_t n;
+        const char *warning;
+    } cases[] = {
+        {"root.crt", 1, NULL},
+        {"several.crt", 3, NULL},
+        {"v1.crt", 1, NULL},
+        {"x509.crt", 1, NULL},
+        {"crlf.crt", 1, NULL},
+        {"bom.crt", 1, NULL},
+        {"commented.crt", 1, NULL},
+        {"old.crt", 1, "warning: agent.conf:7: old.crt: certificate 1 (CN=Old) expired 2 days ago"},
+        {"future.crt", 1, "(CN=Future) is not valid for another 4 days"},
+        {"leaf.crt", 1, "certificate 1 (CN=leaf) is no CA"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct problems *problems = problems_new();
+        struct trust *trust = trust_load(cases[i].path, here, problems);
+        fixture_expect(problems, cases[i].warning);
+        assert_non_null(trust);
+        size_t n = 0;
+        assert_non_null(trust_facts(trust, &n));
+        assert_int_equal(n, cases[i].n);
+        trust_unref(trust);
+        problems_free(problems);
+    }
+}
+
+static void bad_files_are_errors_with_their_place(void **state)
+{
+    (void)state;
+    const struct {
+        const char *path;
+        const char *error;
+    } cases[] = {
+        {"missing.crt", "agent.conf:7: missing.crt: cannot read the CA certificates: not found"},
+        {"directory.crt", "a directory, not a file"},
+        {"fifo.crt", "not a regular file"},
+        {"empty.crt", "the file is empty"},
+        {"garbage.crt", "is not PEM; give"},
+        {"root.der", "probably DER"},
+        {"root.key", "holds a private key at line 1; move it"},
+        {"root.key", "holds a private key and no certificate; give the CA certificates here"},
+        {"with-key.crt", "holds a private key at line"},
+        {"with-crl.crt", "the X509 CRL at line"},
+        {"broken.crt", "is damaged"},
+        {"line-missing.crt", "is damaged"},
+        {"cut.crt", "do not pair up at line"},
+        {"begin-damaged.crt", "do not pair up at line"},
+        {"end-damaged.crt", "do not pair up at line 1"},
+        {"end-missing.crt", "do not pair up at line 1"},
+        {"trusted.crt", "OpenSSL's own \"trusted\" form"},
+        {"pkcs11:token=a", "not available in this version"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct problems *problems = problems_new();
+        assert_null(trust_load(cases[i].path, here, problems));
+        assert_true(problems_errors(problems) > 0);
+        fixture_expect(problems, cases[i].error);
+        problems_free(problems);
+    }
+}
+
+static void names_the_line_of_a_broken_entry(void **state)
+{
+    (void)state;
+    struct problems *problems = problems_new();
+    assert_null(trust_load("broken.crt", here, problems));
+    FILE *root = fopen("root.crt", "r");
+    unsigned lines = 1;
+    for (int c; root != NULL && (c = getc(root)) != EOF;) {
+        lines += c == '\n';
+    }
+    fclose(root);
+    char expected[64];
+    snprintf(expected, sizeof(expected), "the certificate at line %u is damaged", lines);
+    fixture_expect(problems, expected);
+    assert_int_equal(problems_errors(problems), 1);
+    problems_free(problems);
+}
+
+static void the_system_has_cas_or_says_what_to_install(void **state)
+{
+    (void)state;
+    struct problems *problems = problems_new();
+    struct trust *trust = trust_load("system", here, problems);
+    size_t n = 1;
+    if (trust != NULL) {
+        fixture_expect(problems, NULL);
+        trust_facts(trust, &n);
+        assert_int_equal(n, 0);
+    } else {
+        fixture_expect(problems, "install the package ca-certificates");
+    }
+    trust_unref(trust);
+    problems_free(problems);
+}
+
+static void references_keep_it(void **state)
+{
+    (void)state;
+    struct problems *problems = problems_new();
+    struct trust *trust = trust_load("root.crt", here, problems);
+    assert_ptr_equal(trust_ref(trust), trust);
+    assert_null(trust_unref(trust));
+    assert_non_null(handles_of_trust(trust));
+    assert_null(trust_unref(trust));
+    assert_null(trust_unref(NULL));
+    problems_free(problems);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_files_load),
+        cmocka_unit_test(bad_files_are_errors_with_their_place),
+        cmocka_unit_test(names_the_line_of_a_broken_entry),
+        cmocka_unit_test(the_system_has_cas_or_says_what_to_install),
+        cmocka_unit_test(references_keep_it),
+    };
+    return cmocka_run_group_tests(tests, make_files, fixture_leave);
+}
