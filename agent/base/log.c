@@ -53,6 +53,7 @@ static struct {
     _Atomic(bool) stamped;  /* with the time */
     _Atomic(bool) torn;     /* the last write ended inside a line */
     _Atomic(uint64_t) dropped;
+    uint64_t told; /* of those, how many the log itself has mentioned; the writer's */
 
     _Atomic(enum mode) mode;
     _Atomic(unsigned) waiting;
@@ -289,25 +290,26 @@ void log_end(struct log_line *line)
     }
 }
 
-/* Says how many lines were dropped, beyond the `told` ones. Returns how many have now been told. */
-static uint64_t tell_dropped(uint64_t told)
+/* Says how many lines were dropped since that was last said. */
+static void tell_dropped(void)
 {
     uint64_t dropped = log_dropped();
-    if (dropped == told) {
-        return told;
+    if (dropped == logger.told) {
+        return;
     }
     struct log_line line;
     log_begin(&line, LEVEL_WARNING, "log lines were dropped");
-    log_number(&line, "count", dropped - told);
+    log_number(&line, "count", dropped - logger.told);
     log_text(&line, "detail", "whoever reads this log, or its disk, did not keep up");
     AUTO_FREE struct entry *entry = line.wanted ? entry_new(&line) : NULL;
-    return entry != NULL && write_entry(entry) ? dropped : told;
+    if (entry != NULL && write_entry(entry)) {
+        logger.told = dropped;
+    }
 }
 
 static void *write_lines(void *ctx)
 {
     (void)ctx;
-    uint64_t told = log_dropped();
     bool is_last;
     do {
         while (sem_wait(&logger.wake) < 0) {
@@ -321,7 +323,7 @@ static void *write_lines(void *ctx)
             atomic_fetch_sub_explicit(&logger.waiting, 1, memory_order_relaxed);
             letter = next;
         }
-        told = tell_dropped(told);
+        tell_dropped();
     } while (!is_last);
     sem_post(&logger.done);
     return NULL;
@@ -337,6 +339,7 @@ int log_start(void)
     sem_init(&logger.wake, 0, 0);
     sem_init(&logger.done, 0, 0);
     atomic_store(&logger.stopping, false);
+    logger.told = log_dropped();
 
     /* Signals are for the control thread. */
     sigset_t all, before;

@@ -41,7 +41,12 @@ static const char *byte_fault(unsigned char byte)
 /* What is wrong with a name of `len` bytes that has no trailing dot, or NULL. */
 static const char *dns_fault(const char *text, size_t len)
 {
+    static const char no_empty_labels[] =
+        "a host name has no empty labels; write single dots between its parts";
     size_t label = 0;
+    if (len == 0) {
+        return "the host name is missing; write it";
+    }
     for (size_t i = 0; i < len; i++) {
         const char *fault = byte_fault((unsigned char)text[i]);
         if (fault != NULL) {
@@ -49,16 +54,18 @@ static const char *dns_fault(const char *text, size_t len)
         }
         bool is_dot = text[i] == '.';
         if (is_dot && label == 0) {
-            return "a host name has no empty labels; write single dots between its parts";
+            return no_empty_labels;
         }
         label = is_dot ? 0 : label + 1;
         if (label > LABEL_MAX) {
             return "a part of a host name has 63 characters at most; check the name";
         }
     }
-    if (len == 0 || len > DNS_MAX) {
-        return len == 0 ? "the host name is missing; write it"
-                        : "a host name has 253 characters at most; check the name";
+    if (label == 0) {
+        return no_empty_labels;
+    }
+    if (len > DNS_MAX) {
+        return "a host name has 253 characters at most; check the name";
     }
     return strspn(text + len - label, "0123456789") >= label
                ? "the last part is a number, yet this is no IPv4 address; check it"

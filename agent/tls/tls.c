@@ -250,8 +250,8 @@ enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf 
         return give_back(tls, TLS_FAILED);
     }
     tls->established = true;
-    tls->confirmed |= gnutls_protocol_get_version(tls->session) != GNUTLS_TLS1_3 ||
-                      !tls->asking.asked;
+    tls->confirmed |=
+        gnutls_protocol_get_version(tls->session) != GNUTLS_TLS1_3 || !tls->asking.asked;
     return give_back(tls, TLS_DONE);
 }
 

@@ -73,8 +73,8 @@ const char *tls_cipher(const struct tls *tls);
 /* True when the handshake resumed an earlier session. */
 bool tls_is_resumed(const struct tls *tls);
 
-/* True when the backend is known to have accepted us: where it asked for a certificate, TLS 1.3 tells
- * only by its first ticket or byte. */
+/* True when the backend is known to have accepted us: where it asked for a certificate, TLS 1.3
+ * tells only by its first ticket or byte. */
 bool tls_is_confirmed(const struct tls *tls);
 
 /* The version of the GnuTLS library in use. */

@@ -210,8 +210,9 @@ static void decrypt(struct relay *relay, struct tls_input *in)
     }
 }
 
-/* Many backends answer our close_notify by closing without one of theirs. Where the exchange was over
- * and nothing came after it, that is how such a connection ends, not a truncation worth a warning. */
+/* Many backends answer our close_notify by closing without one of theirs. Where the exchange was
+ * over and nothing came after it, that is how such a connection ends, not a truncation worth a
+ * warning. */
 static bool was_over(const struct relay *relay)
 {
     return relay->caller_finished && relay->heard == relay->received &&
@@ -223,7 +224,8 @@ static bool was_over(const struct relay *relay)
 static void end_upstream(struct relay *relay, int error)
 {
     if (was_over(relay)) {
-        /* Whether all was said cannot be known, so a caller that still listens hears no clean end. */
+        /* Whether all was said cannot be known, so a caller that still listens hears no clean end.
+         */
         socket_abort_on_close(watch_fd(relay->caller));
         finish(relay, REASON_ok, "");
         return;

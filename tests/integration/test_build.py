@@ -109,15 +109,18 @@ def test_uninstalling_leaves_nothing(installed):
 # Configuring
 
 
+def configure(directory, libraries, status=0):
+    """Configures where only `libraries` are there, by .pc files that say no more than that."""
+    for name in libraries:
+        text = f"Name: {name}\nDescription: {name}\nVersion: 99\n"
+        (directory / f"{name}.pc").write_text(text)
+    env = {**os.environ, "PKG_CONFIG_LIBDIR": str(directory), "PKG_CONFIG_PATH": ""}
+    return run(TREE / "configure", "--with-systemd", cwd=directory, env=env, status=status)
+
+
 @needs_configure
-def test_configure_names_the_packages_of_missing_libraries(tmp_path):
-    said = run(
-        TREE / "configure",
-        "--with-systemd",
-        cwd=tmp_path,
-        env={**os.environ, "PKG_CONFIG_LIBDIR": str(tmp_path), "PKG_CONFIG_PATH": ""},
-        status=1,
-    )
+def test_configure_names_the_packages_of_all_missing_libraries(tmp_path):
+    said = configure(tmp_path, [], status=1)
     for debian, fedora in PACKAGES.values():
         assert debian in said and fedora in said
 
@@ -125,20 +128,17 @@ def test_configure_names_the_packages_of_missing_libraries(tmp_path):
 @needs_configure
 @pytest.mark.parametrize("library", PACKAGES)
 def test_configure_names_the_package_of_one_missing_library(tmp_path, library):
-    """Every other library is there, by a .pc file that says no more than that."""
     others = [name for name in PACKAGES if name != library]
-    for name in others:
-        text = f"Name: {name}\nDescription: {name}\nVersion: 99\n"
-        (tmp_path / f"{name}.pc").write_text(text)
-    said = run(
-        TREE / "configure",
-        "--with-systemd",
-        cwd=tmp_path,
-        env={**os.environ, "PKG_CONFIG_LIBDIR": str(tmp_path), "PKG_CONFIG_PATH": ""},
-        status=1,
-    )
+    said = configure(tmp_path, others, status=1)
     assert all(package in said for package in PACKAGES[library])
     assert not any(PACKAGES[name][0] in said for name in others)
+
+
+@needs_configure
+def test_make_check_names_the_package_of_cmocka(tmp_path):
+    configure(tmp_path, PACKAGES)
+    said = run("make", "-C", tmp_path, "check-local", status=2)
+    assert "libcmocka-dev" in said and "libcmocka-devel" in said
 
 
 # The program

@@ -92,7 +92,8 @@ def test_the_same_exchanges(serve, relay, ca, name, tls, key):
         suite.many_on_one_connection()
         lines = suite.relay.agent.wait_logs(32, msg="connection ended")
     for line in lines:
-        assert line["reason"] == "ok", line
+        # nginx answers our close_notify with a bare end of its stream.
+        assert line["reason"] == "ok" or name == "nginx" and line["reason"] == "upstream_truncated"
         assert line["tls"] == tls, line
         assert re.match(r"AES-\d+-GCM|CHACHA20-POLY1305", line["cipher"]), line
         assert line["resumed"] == "no", line

@@ -168,8 +168,10 @@ class TlsConnection:
             data = self._until_done(lambda: self.tls.read(size))
         except ssl.SSLZeroReturnError:
             return b""
-        except ssl.SSLEOFError:
-            raise Truncated from None
+        except ssl.SSLError as error:
+            if error.reason == "UNEXPECTED_EOF_WHILE_READING":
+                raise Truncated from None
+            raise
         self.session.received += len(data)
         return data
 

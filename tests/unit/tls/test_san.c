@@ -13,10 +13,22 @@ struct names {
 };
 
 /* clang-format off: one line each */
-#define DNS(text)   {GNUTLS_SAN_DNSNAME, text, 0}
-#define URI(text)   {GNUTLS_SAN_URI, text, 0}
-#define EMAIL(text) {GNUTLS_SAN_RFC822NAME, text, 0}
-#define IP(text)    {GNUTLS_SAN_IPADDRESS, text, sizeof(text) - 1}
+#define DNS(text)                                                                                  \
+    {                                                                                              \
+        GNUTLS_SAN_DNSNAME, text, 0                                                                \
+    }
+#define URI(text)                                                                                  \
+    {                                                                                              \
+        GNUTLS_SAN_URI, text, 0                                                                    \
+    }
+#define EMAIL(text)                                                                                \
+    {                                                                                              \
+        GNUTLS_SAN_RFC822NAME, text, 0                                                             \
+    }
+#define IP(text)                                                                                   \
+    {                                                                                              \
+        GNUTLS_SAN_IPADDRESS, text, sizeof(text) - 1                                               \
+    }
 /* clang-format on */
 
 static gnutls_x509_crt_t make(const struct names *names)
