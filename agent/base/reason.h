@@ -31,7 +31,7 @@ enum side {
         "no answer to the TCP connection: check firewalls and routes, or raise connect_timeout")   \
     row(unreachable, SIDE_NETWORK, "check this host's routes and interfaces")                      \
     row(handshake_timeout, SIDE_NETWORK,                                                           \
-        "the backend accepted TCP but did not finish TLS: check its load, and that the port is TLS") \
+        "the backend accepted TCP but did not finish TLS: check its load, and that it speaks TLS")     \
     row(idle_timeout, SIDE_NETWORK, "no byte moved for idle_timeout; raise it if that is normal")  \
     row(close_timeout, SIDE_NETWORK,                                                               \
         "one side had finished, the other did not follow; raise close_timeout if that is normal")  \

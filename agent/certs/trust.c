@@ -21,8 +21,9 @@ static void release(struct trust **trust)
     trust_unref(*trust);
 }
 
-static void warn_of_leaves(const struct bundle *bundle, const char *path, struct place place,
-                           struct problems *problems)
+/* What GnuTLS takes as an anchor, but an operator hardly meant. */
+static void warn_of_misfits(const struct bundle *bundle, const char *path, struct place place,
+                            struct problems *problems)
 {
     for (size_t i = 0; i < bundle->n; i++) {
         if (!bundle->facts[i].is_ca) {
@@ -30,6 +31,13 @@ static void warn_of_leaves(const struct bundle *bundle, const char *path, struct
                 problems, place,
                 "%s: certificate %zu (%s) is no CA: it vouches only for a backend that "
                 "presents this very certificate",
+                path, i + 1, bundle->facts[i].subject);
+        } else if (gnutls_x509_crt_check_key_purpose(bundle->crts[i], GNUTLS_KP_TLS_WWW_SERVER,
+                                                     0) == 0) {
+            problems_warning(
+                problems, place,
+                "%s: certificate %zu (%s) is a CA, but not of TLS servers; give the one "
+                "that issues the backends' certificates",
                 path, i + 1, bundle->facts[i].subject);
         }
     }
@@ -42,7 +50,7 @@ static int load_file(struct trust *trust, const char *path, struct place place,
                     &trust->bundle) < 0) {
         return -1;
     }
-    warn_of_leaves(&trust->bundle, path, place, problems);
+    warn_of_misfits(&trust->bundle, path, place, problems);
     bundle_warn_of_dates(&trust->bundle, path, place, problems);
     /* Fewer may count than were given: GnuTLS drops duplicates. */
     int rc = gnutls_certificate_set_x509_trust(trust->credentials, trust->bundle.crts,

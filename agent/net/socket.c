@@ -112,6 +112,13 @@ size_t socket_unacknowledged(int fd)
     return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0 ? (size_t)unsent : 0;
 }
 
+bool socket_is_gone(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE;
+}
+
 ssize_t socket_send(int fd, const void *bytes, size_t len)
 {
     ssize_t n;

@@ -29,6 +29,9 @@ void socket_abort_on_close(int fd);
  * known. */
 size_t socket_unacknowledged(int fd);
 
+/* True when a TCP connection is over in both directions, for example by the peer's reset. */
+bool socket_is_gone(int fd);
+
 /* send(2) and recv(2) without signals and without EINTR; -1 with errno set. */
 ssize_t socket_send(int fd, const void *bytes, size_t len);
 ssize_t socket_recv(int fd, void *bytes, size_t size);

@@ -223,6 +223,10 @@ static bool was_over(const struct relay *relay)
 /* The transport ended without close_notify. */
 static void end_upstream(struct relay *relay, int error)
 {
+    if (relay->caller_finished && socket_is_gone(watch_fd(relay->caller))) {
+        finish(relay, REASON_caller_reset, "the caller left before the answer was complete");
+        return;
+    }
     if (was_over(relay)) {
         /* Whether all was said cannot be known, so a caller that still listens hears no clean end.
          */
@@ -278,7 +282,9 @@ static void tell_caller(struct relay *relay)
 /* A reset throws away what the caller's kernel has not taken yet, so it waits for that. */
 static bool delivered_all(const struct relay *relay)
 {
-    return buf_len(&relay->to_caller) == 0 && socket_unacknowledged(watch_fd(relay->caller)) == 0;
+    int caller = watch_fd(relay->caller);
+    return socket_is_gone(caller) ||
+           (buf_len(&relay->to_caller) == 0 && socket_unacknowledged(caller) == 0);
 }
 
 static void judge(struct relay *relay)

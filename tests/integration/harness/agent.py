@@ -203,11 +203,17 @@ class Agent:
                     return found[:count]
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    everything = "\n".join(self.raw[-200:])
                     raise AssertionError(
-                        f"{len(found)} of {count} lines with {fields} in {timeout} s:\n{everything}"
+                        f"{len(found)} of {count} lines with {fields} in {timeout} s:\n"
+                        + self._tail(fields.get("service"))
                     )
                 self._news.wait(left)
+
+    def _tail(self, service):
+        """The last lines, without those that name another service."""
+        mine = [line for line in self.log if not service or line.get("service", service) == service]
+        rest = [line for line in self.raw if not parse_line(line)]
+        return "\n".join([*map(str, mine[-40:]), *rest[-100:]])
 
     def ended(self, timeout=10, **fields):
         """The line of a connection's end."""

@@ -172,13 +172,18 @@ class Sender(threading.Thread):
         self.sent = 0
         self.error = None
         self._sock, self._data, self._piece, self._half_close = sock, data, piece, half_close
+        self._stop_it = False
         self.start()
 
     def run(self):
         view = memoryview(self._data)
         try:
             while self.sent < len(view):
-                self.sent += self._sock.send(view[self.sent : self.sent + self._piece])
+                if self._stop_it:
+                    return
+                # Never asleep in send(): that would keep the socket open when it is closed.
+                if select.select([], [self._sock], [], 0.05)[1]:
+                    self.sent += self._sock.send(view[self.sent : self.sent + self._piece])
             if self._half_close:
                 self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -190,6 +195,11 @@ class Sender(threading.Thread):
         assert not self.is_alive(), f"sending hangs after {self.sent} of {len(self._data)} bytes"
         if self.error:
             raise self.error
+
+    def stop(self):
+        """Gives up where it is."""
+        self._stop_it = True
+        self.join(HANG)
 
 
 def in_parallel(calls):

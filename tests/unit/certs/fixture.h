@@ -62,7 +62,7 @@ static inline void fixture_add_extensions(gnutls_x509_crt_t crt, const struct fi
     unsigned usage = spec->is_ca ? GNUTLS_KEY_KEY_CERT_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE;
     fixture_ok(gnutls_x509_crt_set_basic_constraints(crt, spec->is_ca, -1));
     fixture_ok(gnutls_x509_crt_set_key_usage(crt, spec->usage != 0 ? spec->usage : usage));
-    if (!spec->is_ca) {
+    if (!spec->is_ca || spec->purpose != NULL) {
         const char *purpose = spec->purpose != NULL ? spec->purpose : GNUTLS_KP_TLS_WWW_CLIENT;
         fixture_ok(gnutls_x509_crt_set_key_purpose_oid(crt, purpose, 0));
         fixture_add_name(crt, GNUTLS_SAN_DNSNAME, spec->dns);

@@ -18,6 +18,10 @@ static int make_files(void **state)
     struct fixture_cert leaf = fixture_make((struct fixture_spec){.cn = "leaf", .issuer = &root});
     struct fixture_cert first = fixture_make((struct fixture_spec){.cn = "V1", .version = 1});
 
+    struct fixture_cert clients = fixture_make(
+        (struct fixture_spec){.cn = "Clients", .is_ca = true, .purpose = GNUTLS_KP_TLS_WWW_CLIENT});
+
+    fixture_add("clients.crt", &clients);
     fixture_add("root.crt", &root);
     fixture_add("old.crt", &old);
     fixture_add("future.crt", &future);
@@ -46,6 +50,7 @@ static int make_files(void **state)
     fixture_release(&future);
     fixture_release(&leaf);
     fixture_release(&first);
+    fixture_release(&clients);
     return 0;
 }
 
@@ -67,6 +72,7 @@ static void good_files_load(void **state)
         {"old.crt", 1, "warning: agent.conf:7: old.crt: certificate 1 (CN=Old) expired 2 days ago"},
         {"future.crt", 1, "(CN=Future) is not valid for another 4 days"},
         {"leaf.crt", 1, "certificate 1 (CN=leaf) is no CA"},
+        {"clients.crt", 1, "(CN=Clients) is a CA, but not of TLS servers"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct problems *problems = problems_new();
@@ -151,6 +157,29 @@ static void the_system_has_cas_or_says_what_to_install(void **state)
     problems_free(problems);
 }
 
+/* 100 KB of certificates and 10,000 names: the limit is against hangs. */
+static void large_files_load_in_bounded_time(void **state)
+{
+    (void)state;
+    time_t start = time(NULL);
+    fixture_run("for i in $(seq 200); do cat root.crt; done >large.crt");
+    fixture_run(
+        "(printf '[req]\\ndistinguished_name=dn\\n[dn]\\n[ext]\\nsubjectAltName=@alt\\n[alt]\\n';"
+        " for i in $(seq 10000); do echo \"DNS.$i=h$i.test\"; done) >names.cnf;"
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout log"
+        " -subj /CN=names -config names.cnf -extensions ext -out names.crt 2>log;"
+        "cat names.crt >>large.crt");
+    struct problems *problems = problems_new();
+    struct trust *trust = trust_load("large.crt", here, problems);
+    assert_non_null(trust);
+    size_t n;
+    trust_facts(trust, &n);
+    assert_int_equal(n, 201);
+    trust_unref(trust);
+    problems_free(problems);
+    assert_true(time(NULL) - start < 60);
+}
+
 static void references_keep_it(void **state)
 {
     (void)state;
@@ -171,6 +200,7 @@ int main(void)
         cmocka_unit_test(bad_files_are_errors_with_their_place),
         cmocka_unit_test(names_the_line_of_a_broken_entry),
         cmocka_unit_test(the_system_has_cas_or_says_what_to_install),
+        cmocka_unit_test(large_files_load_in_bounded_time),
         cmocka_unit_test(references_keep_it),
     };
     return cmocka_run_group_tests(tests, make_files, fixture_leave);

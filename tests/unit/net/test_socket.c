@@ -1,0 +1,58 @@
+#include "net/socket.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void test_errors_of_connecting_have_their_reasons(void **state)
+{
+    static const struct {
+        int error;
+        enum reason reason;
+    } cases[] = {
+        {ECONNREFUSED, REASON_connect_refused}, {ETIMEDOUT, REASON_connect_timeout},
+        {ENETUNREACH, REASON_unreachable},      {EHOSTUNREACH, REASON_unreachable},
+        {EADDRNOTAVAIL, REASON_unreachable},    {EPERM, REASON_unreachable},
+        {ECONNRESET, REASON_upstream_reset},    {EMFILE, REASON_limit_reached},
+        {ENFILE, REASON_limit_reached},         {ENOMEM, REASON_internal},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct failure failure;
+        socket_explain(cases[i].error, &failure);
+        assert_int_equal(failure.reason, cases[i].reason);
+        assert_true(failure.detail[0] != '\0');
+    }
+}
+
+static void test_full_buffer_would_block_and_is_counted(void **state)
+{
+    static const char block[65536];
+    int pair[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(socket_unacknowledged(pair[0]), 0);
+    while (socket_send(pair[0], block, sizeof(block)) > 0) {
+    }
+    assert_true(socket_would_block(errno));
+    assert_true(socket_unacknowledged(pair[0]) > 0);
+    close(pair[1]);
+    assert_int_equal(socket_send(pair[0], block, 1), -1); /* and no SIGPIPE */
+    assert_int_equal(errno, EPIPE);
+    close(pair[0]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_errors_of_connecting_have_their_reasons),
+        cmocka_unit_test(test_full_buffer_would_block_and_is_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
