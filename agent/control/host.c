@@ -98,13 +98,13 @@ static void take(struct host *host, struct answer *answer, bool is_local)
     host->warned_ms = 0;
     uv_timer_start(&host->timer, on_timer, refresh_ms(host->answer, is_local), 0);
 
+    if (!is_same) {
+        host->changed(host->ctx);
+    }
     if (is_first || has_recovered) {
         log_found(host, "name resolved", is_local);
     } else if (!is_same) {
         log_found(host, "addresses changed", is_local);
-    }
-    if (!is_same) {
-        host->changed(host->ctx);
     }
 }
 

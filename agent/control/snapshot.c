@@ -1,5 +1,7 @@
 #include "control/snapshot.h"
 
+#include "config/quote.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +74,19 @@ static struct identity *identity_of(const struct snapshot *snapshot,
                : NULL;
 }
 
+static void note_bad_profile(const struct config_service *service, const char *why,
+                             struct problems *problems)
+{
+    char quoted[QUOTE_MAX];
+    if (service->priority != NULL) {
+        problems_error(problems, service->priority_place, "priority = %s: %s",
+                       quote_text(service->priority, quoted), why);
+    } else {
+        problems_error(problems, service->place, "the service \"%s\" cannot be made: %s",
+                       service->name, why);
+    }
+}
+
 /* Makes the profile of service `i`. Returns NULL after noting why. */
 static struct profile *make_profile(const struct snapshot *snapshot, size_t i,
                                     struct problems *problems)
@@ -99,10 +114,7 @@ static struct profile *make_profile(const struct snapshot *snapshot, size_t i,
     const char *why;
     struct profile *profile = profile_new(&options, &why);
     if (profile == NULL) {
-        bool is_ours = service->priority == NULL;
-        problems_error(problems, is_ours ? service->place : service->priority_place,
-                       "%s of the service \"%s\": %s", is_ours ? "the TLS settings" : "priority",
-                       service->name, why);
+        note_bad_profile(service, why, problems);
     }
     return profile;
 }

@@ -64,7 +64,7 @@ static void a_bad_value_is_refused(void **state)
         {"truncation = ignore",
          "truncation = \"ignore\": this is not a known word; write reset or eof"},
         {"priority =", "priority has no value; write one or remove the line"},
-        {"listen_on = x", "unknown key \"listen_on\" in [service]; see mtls-agent.conf(5)"},
+        {"colour = red", "unknown key \"colour\" in [service]; see mtls-agent.conf(5)"},
         {"idle-timeout = 5s",
          "unknown key \"idle-timeout\" in [service]; did you mean idle_timeout?"},
         {"Sni = x", "unknown key \"Sni\" in [service]; did you mean sni?"},
