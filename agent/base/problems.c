@@ -70,7 +70,8 @@ __attribute__((format(printf, 3, 0))) static int compose(struct problem *problem
     }
     int place_len = print_place(out, place);
     int rest = vfprintf(out, format, args);
-    if (fclose(out) != 0 || place_len < 0 || rest < 0) {
+    /* Out of memory at the end, glibc reports success and leaves no text. */
+    if (fclose(out) != 0 || text == NULL || place_len < 0 || rest < 0) {
         free(text);
         return -1;
     }

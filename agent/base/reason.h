@@ -31,7 +31,7 @@ enum side {
         "no answer to the TCP connection: check firewalls and routes, or raise connect_timeout")   \
     row(unreachable, SIDE_NETWORK, "check this host's routes and interfaces")                      \
     row(handshake_timeout, SIDE_NETWORK,                                                           \
-        "the backend accepted TCP but did not finish TLS: check its load, and that it speaks TLS")     \
+        "the backend accepted TCP but did not finish TLS: check its load, and that it speaks TLS") \
     row(idle_timeout, SIDE_NETWORK, "no byte moved for idle_timeout; raise it if that is normal")  \
     row(close_timeout, SIDE_NETWORK,                                                               \
         "one side had finished, the other did not follow; raise close_timeout if that is normal")  \
@@ -50,7 +50,7 @@ enum side {
         "check this host's clock, then the start date of the backend's certificate")               \
     row(cert_revoked, SIDE_WE_REFUSED, "the backend's certificate was revoked: it needs a new one")\
     row(cert_status_missing, SIDE_WE_REFUSED,                                                      \
-        "the certificate demands a stapled OCSP answer: turn on stapling in the backend")          \
+        "have the backend staple an OCSP answer that is current and its own CA's")                 \
     row(cert_purpose, SIDE_WE_REFUSED,                                                             \
         "the certificate is not one for a TLS server: give the backend one that is")               \
     row(cert_weak, SIDE_WE_REFUSED,                                                                \

@@ -15,8 +15,8 @@
 static const char help[] =
     "mtls-agent accepts plaintext on loopback and opens verified mutual TLS to backends.\n"
     "\n"
-    "  mtls-agent run    [-c FILE]            run in the foreground, as systemd starts it\n"
-    "  mtls-agent check  [-c FILE] [--dump]   read everything, open nothing, say what is wrong\n"
+    "  mtls-agent run    [-c FILE]           run in the foreground\n"
+    "  mtls-agent check  [-c FILE] [--dump]  read everything, open nothing, judge it\n"
     "  mtls-agent --version | --help\n"
     "\n"
     "FILE is " CLI_DEFAULT_FILE " unless given.\n"

@@ -23,16 +23,19 @@ static void fill_one(const struct filling *filling, const struct schema_key *key
     value_read(&value, filling->target);
 }
 
-/* Reads all values that a section gives for a key. */
-static void fill_from(const struct filling *filling, const struct draft_section *section,
+/* Reads all values that a section gives for a key. Returns false when it gives none. */
+static bool fill_from(const struct filling *filling, const struct draft_section *section,
                       const struct schema_key *key)
 {
-    for (size_t i = 0; i < section->n_entries; i++) {
+    bool found = false;
+    for (size_t i = 0; section != NULL && i < section->n_entries; i++) {
         const struct draft_entry *entry = &section->entries[i];
         if (entry->key == key) {
             fill_one(filling, key, entry->text, entry->place);
+            found = true;
         }
     }
+    return found;
 }
 
 /* Notes a required key that is not there. */
@@ -51,14 +54,11 @@ static void fill(const struct filling *filling)
     const struct schema_key *keys = schema_keys(&n);
     for (size_t i = 0; i < n; i++) {
         const struct schema_key *key = &keys[i];
-        if (!schema_belongs(key, filling->kind) || key->type == NULL) {
+        if (!schema_belongs(key, filling->kind) || key->type == NULL ||
+            fill_from(filling, filling->own, key) || fill_from(filling, filling->defaults, key)) {
             continue;
         }
-        if (draft_find_entry(filling->own, key) != NULL) {
-            fill_from(filling, filling->own, key);
-        } else if (draft_find_entry(filling->defaults, key) != NULL) {
-            fill_from(filling, filling->defaults, key);
-        } else if (key->standard != NULL) {
+        if (key->standard != NULL) {
             fill_one(filling, key, key->standard, filling->place);
         } else if (key->is_required && filling->kind != SCHEMA_DEFAULTS) {
             miss(filling, key);
@@ -89,7 +89,7 @@ static void check_defaults(const struct draft_section *defaults, struct config *
     build_release(SCHEMA_SERVICE, &service);
 }
 
-static int build_agent(const struct draft *draft, struct config *config, struct problems *problems)
+static void build_agent(const struct draft *draft, struct config *config, struct problems *problems)
 {
     const struct draft_section *agent = draft_find(draft, SCHEMA_AGENT);
     const struct filling filling = {.kind = SCHEMA_AGENT,
@@ -99,7 +99,6 @@ static int build_agent(const struct draft *draft, struct config *config, struct 
                                     .problems = problems,
                                     .target = &config->agent};
     fill(&filling);
-    return 0;
 }
 
 static size_t count(const struct draft *draft, enum schema_kind kind)
@@ -190,8 +189,11 @@ int build_config(const struct draft *draft, struct config *config,
 {
     const struct draft_section **drafts =
         calloc(count(draft, SCHEMA_SERVICE) + 1, sizeof(struct draft_section *));
-    if (drafts == NULL || build_agent(draft, config, problems) < 0 ||
-        build_certificates(draft, config, problems) < 0 ||
+    if (drafts == NULL) {
+        return -1;
+    }
+    build_agent(draft, config, problems);
+    if (build_certificates(draft, config, problems) < 0 ||
         build_services(draft, config, drafts, problems) < 0) {
         free(drafts);
         return -1;

@@ -80,7 +80,8 @@ static char *compose(const char *file, const char *text, bool absolute, bool is_
     bool is_relative = *text != '/' && strncmp(text, VARIABLE, strlen(VARIABLE)) != 0;
     const char *why = is_relative ? add_folder(&path, file, absolute) : NULL;
     why = why != NULL ? why : add_text(&path, text);
-    if (fclose(path.out) != 0) {
+    /* Out of memory at the end, glibc reports success and leaves no text. */
+    if (fclose(path.out) != 0 || result == NULL) {
         why = out_of_memory;
     } else if (why == NULL && len >= PATH_MAX) {
         why = "the path is too long; move the file";

@@ -26,7 +26,7 @@ static struct place place_of(const struct reading *reading, unsigned line)
     return (struct place){reading->file, line};
 }
 
-/* ` (did you mean "nearest"?)` or nothing. */
+/* "did you mean nearest?", or nothing when nothing was near. */
 static const char *did_you_mean(const struct suggest *suggest, char *text, size_t size)
 {
     text[0] = '\0';

@@ -278,12 +278,12 @@ static void *make_item(const struct schema_key *key, void *target, size_t n)
     char *field = (char *)target + key->field.offset;
     void *items;
     memcpy(&items, field, sizeof(items));
-    items = reallocarray(items, n + 1, key->field.size);
-    if (items == NULL) {
+    void *grown = reallocarray(items, n + 1, key->field.size);
+    if (grown == NULL) {
         return NULL;
     }
-    memcpy(field, &items, sizeof(items));
-    return memset((char *)items + n * key->field.size, 0, key->field.size);
+    memcpy(field, &grown, sizeof(grown));
+    return memset((char *)grown + n * key->field.size, 0, key->field.size);
 }
 
 static int read_item(const struct value *value, void *target)

@@ -118,7 +118,7 @@ const struct value_type value_tls_verify_name = {read_verify_name, write_verify_
 
 static int read_pin(const struct value *value, void *field)
 {
-    struct config_pin pin;
+    struct config_pin pin = {0};
     const char *base64 = value->text + strlen(PIN_PREFIX);
     if (strncmp(value->text, PIN_PREFIX, strlen(PIN_PREFIX)) != 0 ||
         parse_base64(base64, pin.sha256, sizeof(pin.sha256)) != (int)sizeof(pin.sha256)) {

@@ -1,7 +1,5 @@
 #include "control/answer.h"
 
-#include "base/cleanup.h"
-
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,13 +78,17 @@ struct answer *answer_new(const struct ares_addrinfo *info)
         n++;
     }
     n = n < ANSWER_MAX ? n : ANSWER_MAX;
-    AUTO_FREE struct answer *answer = calloc(1, sizeof(*answer) + n * sizeof(answer->addrs[0]));
+    struct answer *answer = calloc(1, sizeof(*answer) + n * sizeof(answer->addrs[0]));
     if (answer == NULL) {
         return NULL;
     }
     answer->ttl_s = least_ttl(info);
     interleave(answer, info->nodes);
-    return answer->n > 0 ? cleanup_steal(answer) : NULL;
+    if (answer->n == 0) {
+        free(answer);
+        return NULL;
+    }
+    return answer;
 }
 
 bool answer_same(const struct answer *a, const struct answer *b)

@@ -1,6 +1,5 @@
 #include "control/control.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "control/capacity.h"
 #include "control/doors.h"
@@ -13,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <uv.h>
 
@@ -195,14 +193,11 @@ static int start_workers(struct control *control)
     return control->n_workers == n ? 0 : -1;
 }
 
-/* Gives every worker its own sockets of one service, whose listens begin at `first`. */
-static int serve(struct control *control, size_t service, size_t first)
+/* Gives every worker its own sockets of one service, whose listens begin at `first`. `fds` is room
+ * for those of one worker. */
+static int serve(struct control *control, size_t service, size_t first, int *fds)
 {
     size_t n = control->snapshot->config->services[service].n_listens;
-    AUTO_FREE int *fds = calloc(n + 1, sizeof(*fds));
-    if (fds == NULL) {
-        return -1;
-    }
     for (size_t i = 0; i < control->n_workers; i++) {
         doors_take(&control->doors, first, n, i, fds);
         if (worker_serve(control->workers[i], control->snapshot->services[service], fds, n) < 0) {
@@ -215,14 +210,13 @@ static int serve(struct control *control, size_t service, size_t first)
 static int serve_all(struct control *control)
 {
     const struct config *config = control->snapshot->config;
-    size_t first = 0;
-    for (size_t i = 0; i < config->n_services; i++) {
-        if (serve(control, i, first) < 0) {
-            return -1;
-        }
-        first += config->services[i].n_listens;
+    int *fds = calloc(control->doors.n_listens + 1, sizeof(*fds));
+    size_t first = 0, i = 0;
+    while (fds != NULL && i < config->n_services && serve(control, i, first, fds) == 0) {
+        first += config->services[i++].n_listens;
     }
-    return 0;
+    free(fds);
+    return i == config->n_services ? 0 : -1;
 }
 
 static void on_found(void *ctx, size_t service_id, struct endpoints *endpoints)
@@ -271,7 +265,7 @@ static int start(struct control *control)
         return -1; /* told */
     }
     if (start_workers(control) < 0 || serve_all(control) < 0) {
-        log_message(LEVEL_ERROR, "cannot start the workers: %s", strerror(errno));
+        log_message(LEVEL_ERROR, "cannot start the workers: %m");
         return -1;
     }
     control->resolver = resolver_start(&control->loop, config, on_found, control);

@@ -117,7 +117,8 @@ void doors_unlink(struct doors *doors)
 
 void doors_close(struct doors *doors)
 {
-    for (size_t i = 0; i < doors->n_listens * doors->n_workers; i++) {
+    size_t n = doors->fds != NULL ? doors->n_listens * doors->n_workers : 0;
+    for (size_t i = 0; i < n; i++) {
         cleanup_close(&doors->fds[i]);
     }
     free(doors->fds);

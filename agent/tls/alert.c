@@ -9,6 +9,9 @@ static bool about_certificate(gnutls_alert_description_t alert, const struct ale
     case GNUTLS_A_CERTIFICATE_REQUIRED:
         *ret_reason = REASON_client_cert_required;
         return true;
+    case GNUTLS_A_DECODE_ERROR: /* what gnutls-serv makes of an empty list in TLS 1.2 */
+        *ret_reason = REASON_client_cert_required;
+        return context->asked && !context->sent;
     case GNUTLS_A_HANDSHAKE_FAILURE: /* TLS 1.2 has no alert of its own for a missing certificate */
         *ret_reason = context->sent ? REASON_client_cert_denied : REASON_client_cert_required;
         return context->asked;

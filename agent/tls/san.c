@@ -11,9 +11,9 @@
 #define NAME_MAX_BYTES 1024 /* of one SAN; a longer one matches nothing */
 #define NAMES_TOLD     8    /* of a certificate, in a message */
 
-/* How many names of each kind a certificate has. */
+/* How many names a certificate has, and how many of them are URIs. */
 struct san_count {
-    unsigned all, dns, uri;
+    unsigned all, uri;
 };
 
 /* Reads the SAN with this index. Returns its type, GNUTLS_E_SHORT_MEMORY_BUFFER for one that is too
@@ -42,45 +42,65 @@ static struct san_count count_sans(gnutls_x509_crt_t crt)
             break;
         }
         count.all++;
-        count.dns += type == GNUTLS_SAN_DNSNAME;
         count.uri += type == GNUTLS_SAN_URI;
     }
     return count;
 }
 
-static bool has_uri(gnutls_x509_crt_t crt, const struct name *wanted, const struct san_count *count)
+/* RFC 9525 section 6.3: the wildcard is the whole left-most label and stands for one label; and no
+ * certificate speaks for all that is below a public suffix of one label. `host` is normalised. */
+static bool matches_dns(const char *pattern, size_t len, const char *host)
 {
-    bool is_spiffe = strncasecmp(wanted->text, "spiffe://", strlen("spiffe://")) == 0;
-    if (is_spiffe && count->uri != 1) {
-        return false;
+    const char *rest = strchr(host, '.');
+    if (len > 2 && memcmp(pattern, "*.", 2) == 0 && rest != NULL) {
+        pattern++;
+        len--;
+        host = rest;
+        if (strchr(rest + 1, '.') == NULL) {
+            return false;
+        }
     }
+    /* By length, so that a NUL inside does not shorten the name. */
+    return len == strlen(host) && strncasecmp(pattern, host, len) == 0;
+}
+
+static bool has_common_name(gnutls_x509_crt_t crt, const char *host)
+{
+    char text[NAME_MAX_BYTES + 1];
+    size_t len = sizeof(text), second = 0;
+    return gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 1, 0, NULL, &second) ==
+               GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE &&
+           gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, text, &len) == 0 &&
+           matches_dns(text, len, host);
+}
+
+/* Whether one of the names of this type is the wanted one. */
+static bool has_san(gnutls_x509_crt_t crt, int wanted_type, const struct name *wanted,
+                    bool (*matches)(const char *text, size_t len, const char *wanted))
+{
     char text[NAME_MAX_BYTES + 1];
     size_t len;
     int type;
     for (unsigned i = 0;
          (type = read_san(crt, i, text, &len)) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE; i++) {
+        if (type == wanted_type && matches(text, len, wanted->text)) {
+            return true;
+        }
         if (type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER) {
             return false;
-        }
-        /* By length, so that a NUL inside does not shorten the name. */
-        if (type == GNUTLS_SAN_URI && len == strlen(wanted->text) &&
-            memcmp(text, wanted->text, len) == 0) {
-            return true;
         }
     }
     return false;
 }
 
-static bool has_dns(gnutls_x509_crt_t crt, const struct name *wanted, const struct san_count *count,
-                    bool allow_common_name)
+static bool matches_uri(const char *uri, size_t len, const char *wanted)
 {
-    /* GnuTLS turns to the common name where there is no DNS, IP or URI name; we demand that there
-     * is no SAN of any kind, and the operator's leave. */
-    if (count->dns == 0 && !(count->all == 0 && allow_common_name)) {
-        return false;
-    }
-    return gnutls_x509_crt_check_hostname2(crt, wanted->text,
-                                           GNUTLS_VERIFY_DO_NOT_ALLOW_IP_MATCHES) != 0;
+    return len == strlen(wanted) && memcmp(uri, wanted, len) == 0;
+}
+
+static bool is_spiffe(const char *uri)
+{
+    return strncasecmp(uri, "spiffe://", strlen("spiffe://")) == 0;
 }
 
 static bool has_name(gnutls_x509_crt_t crt, const struct name *wanted,
@@ -88,11 +108,13 @@ static bool has_name(gnutls_x509_crt_t crt, const struct name *wanted,
 {
     switch (wanted->kind) {
     case NAME_DNS:
-        return has_dns(crt, wanted, count, allow_common_name);
+        return count->all == 0 ? allow_common_name && has_common_name(crt, wanted->text)
+                               : has_san(crt, GNUTLS_SAN_DNSNAME, wanted, matches_dns);
     case NAME_IP:
         return count->all > 0 && gnutls_x509_crt_check_ip(crt, wanted->ip, wanted->ip_len, 0) != 0;
     case NAME_URI:
-        return has_uri(crt, wanted, count);
+        return (!is_spiffe(wanted->text) || count->uri == 1) &&
+               has_san(crt, GNUTLS_SAN_URI, wanted, matches_uri);
     }
     return false;
 }

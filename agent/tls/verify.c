@@ -20,6 +20,11 @@
 /* More than any clock drifts, less than any that starts at 1970 or lost its battery is off. */
 #define CLOCK_SUSPECT_DAYS 365
 
+/* What may be wrong with the OCSP answer that the backend staples. */
+#define STAPLE_FAULTS                                                                              \
+    (GNUTLS_CERT_MISSING_OCSP_STATUS | GNUTLS_CERT_INVALID_OCSP_STATUS |                           \
+     GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED | GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE)
+
 static void release_crt(gnutls_x509_crt_t *crt)
 {
     if (*crt != NULL) {
@@ -172,10 +177,11 @@ static int refuse_status(const gnutls_datum_t *chain, unsigned n, unsigned statu
                     "a certificate of the chain is not for TLS servers (extended key usage)");
         return -1;
     }
-    if ((status & (GNUTLS_CERT_MISSING_OCSP_STATUS | GNUTLS_CERT_INVALID_OCSP_STATUS)) != 0) {
+    if ((status & STAPLE_FAULTS) != 0) {
         failure_set(ret_failure, REASON_cert_status_missing,
-                    "the OCSP status that the certificate demands is %s",
-                    (status & GNUTLS_CERT_MISSING_OCSP_STATUS) != 0 ? "not stapled" : "not valid");
+                    (status & GNUTLS_CERT_MISSING_OCSP_STATUS) != 0
+                        ? "the certificate demands a stapled OCSP answer, and there is none"
+                        : "the stapled OCSP answer is not valid, or out of date");
         return -1;
     }
     return refuse_untrusted(chain, n, status, profile, ret_failure);

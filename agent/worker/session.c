@@ -73,14 +73,6 @@ static void log_end_of(const struct session *session, const struct failure *fail
     log_end(&line);
 }
 
-static void tell_drained(struct worker *worker)
-{
-    if (worker->draining && list_empty(&worker->sessions)) {
-        atomic_store(&worker->drained, true);
-        worker->watcher.changed(worker->watcher.ctx);
-    }
-}
-
 /* The one way out. Anything but an orderly end is a reset for the caller: half an answer must not
  * look like a whole one. */
 static void finish(struct session *session, const struct failure *failure)
@@ -97,11 +89,10 @@ static void finish(struct session *session, const struct failure *failure)
     watch_close(session->caller);
     deadline_free(session->deadline);
     list_remove(&session->waiting);
-    list_remove(&session->link);
     atomic_fetch_sub_explicit(&session->service->open, 1, memory_order_relaxed);
     service_unref(session->service);
+    worker_leave(worker, &session->link);
     free(session);
-    tell_drained(worker);
 }
 
 static void finish_with(struct session *session, enum reason reason, const char *detail)
@@ -219,7 +210,7 @@ static struct session *make(struct worker *worker, struct slot *slot, int fd)
     session->service = service_ref(slot->service);
     session->accepted_ms = uv_now(&worker->loop);
     list_init(&session->waiting);
-    list_append(&worker->sessions, &session->link);
+    worker_enter(worker, &session->link);
     session->deadline = deadline_new(&worker->loop, on_deadline, session);
     session->caller = watch_open(&worker->loop, fd, on_caller_early, session);
     return session;

@@ -15,8 +15,14 @@
 #include "worker/worker_fields.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Memory is given back when so many connections have been open at once, and most of them have been
+ * gone for so long. */
+#define CROWD        64
+#define GIVE_BACK_MS 200
 
 struct mail {
     struct letter letter; /* first: the mailbox hands back a pointer to it */
@@ -76,6 +82,50 @@ static void read_mail(struct worker *worker)
     }
 }
 
+static void tell_if_drained(struct worker *worker)
+{
+    if (worker->draining && list_empty(&worker->sessions)) {
+        atomic_store(&worker->drained, true);
+        worker->watcher.changed(worker->watcher.ctx);
+    }
+}
+
+static bool crowd_has_left(const struct worker *worker)
+{
+    return worker->most_sessions >= CROWD && worker->n_sessions <= worker->most_sessions / 4;
+}
+
+/* What a crowd used lies scattered in the heap, free but still ours. */
+static void on_give_back(void *ctx)
+{
+    struct worker *worker = ctx;
+    if (crowd_has_left(worker)) {
+        worker->most_sessions = worker->n_sessions;
+#ifdef __GLIBC__
+        malloc_trim(0);
+#endif
+    }
+}
+
+void worker_enter(struct worker *worker, struct list *session)
+{
+    list_append(&worker->sessions, session);
+    worker->n_sessions++;
+    if (worker->n_sessions > worker->most_sessions) {
+        worker->most_sessions = worker->n_sessions;
+    }
+}
+
+void worker_leave(struct worker *worker, struct list *session)
+{
+    list_remove(session);
+    worker->n_sessions--;
+    if (crowd_has_left(worker) && worker->give_back != NULL) {
+        deadline_set(worker->give_back, GIVE_BACK_MS);
+    }
+    tell_if_drained(worker);
+}
+
 static void drain(struct worker *worker)
 {
     if (worker->draining) {
@@ -85,10 +135,7 @@ static void drain(struct worker *worker)
     while (!list_empty(&worker->acceptors)) {
         acceptor_drain(worker->acceptors.next);
     }
-    if (list_empty(&worker->sessions)) {
-        atomic_store(&worker->drained, true);
-        worker->watcher.changed(worker->watcher.ctx);
-    }
+    tell_if_drained(worker);
 }
 
 static void cut(struct worker *worker)
@@ -104,6 +151,7 @@ static void stop(struct worker *worker)
         acceptor_stop(worker->acceptors.next);
     }
     cut(worker);
+    worker->give_back = deadline_free(worker->give_back);
     uv_close((uv_handle_t *)&worker->bell, NULL);
 }
 
@@ -128,6 +176,7 @@ static void *run(void *ctx)
 {
     struct worker *worker = ctx;
     pthread_setname_np(pthread_self(), "worker");
+    worker->give_back = deadline_new(&worker->loop, on_give_back, worker); /* may be missing */
     uv_run(&worker->loop, UV_RUN_DEFAULT); /* until stop() has closed the last handle */
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "tls/tls.h"
+#include "worker/deadline.h"
 #include "worker/worker.h"
 
 #include <pthread.h>
@@ -41,6 +42,8 @@ struct worker {
     size_t n_slots;
     struct list acceptors;
     struct list sessions;
+    size_t n_sessions, most_sessions; /* now, and since memory was last given back */
+    struct deadline *give_back;       /* of memory, after a crowd has left */
     bool draining;
 
     /* Scratch: used within one callback, empty between. */
@@ -57,3 +60,7 @@ struct worker {
     _Atomic(uint64_t) turns;
     _Atomic(bool) drained;
 };
+
+/* Enters a session into the worker's books, and takes it out again. */
+void worker_enter(struct worker *worker, struct list *session);
+void worker_leave(struct worker *worker, struct list *session);

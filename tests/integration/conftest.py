@@ -84,7 +84,7 @@ class Relay:
 
 @pytest.fixture
 def relay(start, ca, gateway):
-    """relay(BACKEND, key=value…) starts an agent with one service, `backend`, that leads there."""
+    """relay(BACKEND, key=value…) starts an agent with one service, `backend`, leading there."""
 
     def start_relay(backend, agent=None, certificate=gateway, **keys):
         port = net.free_port()

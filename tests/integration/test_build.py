@@ -196,12 +196,6 @@ def test_the_test_pki_overwrites_only_by_force(tmp_path):
     assert (tmp_path / "ca.crt").read_text() != before
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-def test_the_unit_is_well_confined(tmp_path):
-    unit = TREE / "systemd/mtls-agent.service"
-    run("systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=15", unit)
-
-
 # The house
 
 

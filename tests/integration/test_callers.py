@@ -1,4 +1,4 @@
-"""Callers of every kind: those that leave, those that say nothing, and those that come in crowds."""
+"""Callers of every kind: those that leave, those that say nothing, those that come in crowds."""
 
 import socket
 import threading
@@ -13,10 +13,12 @@ from harness.net import (
     connect,
     digest,
     expect_eof,
+    expect_no_service,
     expect_reset,
     free_port,
     in_parallel,
-    is_silent,
+    is_readable,
+    is_writable,
     payload,
     recv_exact,
     reset,
@@ -33,29 +35,46 @@ def back_to(agent, fds):
 @pytest.mark.threads
 @pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["FIN", "RST"])
 def test_connects_and_leaves_600_times(relay, leaf, ca, leave):
-    """A first round warms allocator and caches up; a second must then cost nothing more."""
+    """Descriptors return to the start; of memory the allocator may keep what the burst's peak took,
+    but not more with the next burst."""
     with TlsBackend(echo, leaf, ca) as backend:
         link = relay(backend)
-        fds = link.agent.fds()
-
-        def round_of(count):
-            lines = len(link.agent.all_log(msg="connection ended"))
-            for _ in range(count):
+        fds, start = link.agent.fds(), link.agent.rss_kib()
+        for _ in range(3):
+            for _ in range(600):
                 leave(link.call())
-            # One that left while it waited in the kernel's queue may never have been accepted.
             back_to(link.agent, fds)
-            wait_for(lambda: len(link.agent.all_log(msg="connection ended")) >= lines + count // 2)
-            return link.agent.rss_kib()
-
-        warm = round_of(600)
-        after = round_of(600)
         if not sanitizer():
-            assert after - warm < 1024
+            # Sessions that were kept would be 1800 times 11 KiB.
+            assert link.agent.rss_kib() - start < 12 * 1024
         for line in link.agent.all_log(msg="connection ended"):
             assert line["reason"] in ("ok", "caller_closed", "caller_reset"), line
         with link.call() as sock:
             sock.sendall(b"still here")
             assert recv_exact(sock, 10) == b"still here"
+
+
+def test_comes_and_goes_600_times(relay, leaf, ca):
+    """One after the other, so that nothing is kept for a peak: memory is flat to the page."""
+    with TlsBackend(echo, leaf, ca) as backend:
+        link = relay(backend)
+        fds = link.agent.fds()
+
+        def come_and_go():
+            with link.call() as sock:
+                sock.sendall(b"x")
+                assert recv_exact(sock, 1) == b"x"
+                sock.shutdown(socket.SHUT_WR)
+                assert expect_eof(sock) == b""
+
+        for _ in range(100):
+            come_and_go()
+        back_to(link.agent, fds)
+        warm = link.agent.rss_kib()
+        for _ in range(500):
+            come_and_go()
+        back_to(link.agent, fds)
+        assert sanitizer() or link.agent.rss_kib() - warm < 256
 
 
 def test_resets_before_tls_is_up(relay):
@@ -87,7 +106,7 @@ def test_never_sends(relay, leaf, ca):
         link = relay(backend)
         with link.call() as sock:
             wait_for(lambda: backend.sessions and backend.sessions[0].handshaken.is_set())
-            assert is_silent(sock, 0.3)
+            assert not is_readable(sock, 0.3)
         line = link.ended(reason="ok")
         assert (line["sent"], line["received"]) == ("0", "0")
 
@@ -95,8 +114,7 @@ def test_never_sends(relay, leaf, ca):
 def test_never_sends_and_the_idle_limit_ends_it(relay, leaf, ca):
     with TlsBackend(swallow, leaf, ca) as backend:
         link = relay(backend, idle_timeout="500ms")
-        with link.call() as sock:
-            assert expect_reset(sock) == b""
+        expect_no_service(link.port)
         link.ended(reason="idle_timeout")
 
 
@@ -106,7 +124,7 @@ def test_never_reads_and_leaves(relay, leaf, ca):
         link = relay(backend)
         fds = link.agent.fds()
         with link.call() as sock:
-            wait_for(lambda: not is_silent(sock, 0.01))
+            wait_for(lambda: is_readable(sock), what="the first bytes")
         # Closing with unread bytes is a reset, by the kernel's rules.
         link.ended(reason="caller_reset")
         assert backend.wait_over()[0].error is not None
@@ -148,11 +166,11 @@ def test_sends_before_tls_is_up(relay, leaf, ca, size):
             before = link.agent.rss_kib()
             sender = Sender(sock, data, half_close=True)
             if size > MIB:
-                assert not sender.join(0.5) and sender.is_alive()  # it is held back
+                wait_for(lambda: not is_writable(sock, 0.3), what="the caller to be held back")
                 assert sanitizer() or link.agent.rss_kib() - before < 4096
             else:
                 sender.finish()
-            assert is_silent(sock, 0.2)
+            assert not is_readable(sock, 0.2)
             gate.opened.set()
             assert expect_eof(sock).decode() == digest(data)
             sender.finish()
@@ -163,11 +181,9 @@ def test_what_came_early_never_reaches_a_stranger(relay, other_ca, ca):
     leaf = other_ca.issue("localhost", dns=["localhost"])
     with TlsBackend(swallow, leaf, ca) as backend:
         link = relay(backend)
-        with link.call() as sock:
-            sock.sendall(b"secret")
-            assert expect_reset(sock) == b""
+        expect_no_service(link.port, b"secret")
         line = link.ended(reason="cert_untrusted", side="we_refused")
-        assert line["sent"] == "0"
+        assert line.get("sent", "0") == "0"
         assert backend.wait_over()[0].received == 0
 
 
@@ -212,8 +228,7 @@ def test_beyond_max_connections(relay, leaf, ca, workers):
             word(sock)
         begun = time.monotonic()
         for _ in range(30):
-            with link.call() as sock:
-                assert expect_reset(sock) == b""
+            expect_no_service(link.port)
         assert time.monotonic() - begun < HANG / 3
         for sock in within:
             word(sock, b"still")
@@ -259,7 +274,7 @@ def test_the_line_names_the_caller(relay, leaf, ca):
         assert line["caller"] == name
         assert line["upstream"] == f"127.0.0.1:{backend.port}"
         assert line["tls"] == "1.3"
-        assert line["cipher"] == "AES-128-GCM"
+        assert line["cipher"] in ("AES-128-GCM", "AES-256-GCM")  # the backend's choice
         assert (line["sent"], line["received"]) == ("5", "5")
         assert line["resumed"] == "no"
         assert "detail" not in line

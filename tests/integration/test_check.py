@@ -350,7 +350,7 @@ def test_identity_files(operator, ca, gateway):
     stranger = ca.issue("stranger", purpose="client")
     assert "not found" in refused_identity(operator, ca, "gone.crt", gateway.key)
     assert "not found" in refused_identity(operator, ca, gateway.cert, "gone.key")
-    assert "match" in refused_identity(operator, ca, gateway.cert, stranger.key)
+    assert "does not belong to" in refused_identity(operator, ca, gateway.cert, stranger.key)
     refused_identity(operator, ca, gateway.key, gateway.key)
     middle = ca.intermediate("Middle")
     leaf = middle.issue("leaf", purpose="client")

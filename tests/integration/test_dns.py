@@ -329,9 +329,8 @@ def test_a_resolver_that_is_dead_does_not_keep_the_next_from_answering(gate, dns
 def test_one_family_that_goes_unanswered_does_not_hide_the_other(gate, dns, backend):
     dns.set("api.test", "127.0.0.1", only=A)
     gate.run([dns], {"backend": f"api.test:{backend.port}"})
-    gate.agent.wait_log(2 * RETRY, msg="name resolved", addresses="127.0.0.1")
-    assert gate.says()
-    assert dns.count("api.test", AAAA) > 1
+    assert gate.says()  # within the connect budget of 5 s
+    assert dns.count("api.test", AAAA) >= 1
 
 
 def test_a_changed_resolv_conf_is_followed(gate, dns, backend):

@@ -82,26 +82,21 @@ def test_out_of_descriptors_it_recovers(scarce):
         word(sock, b"through it all")
 
 
-@pytest.mark.skipif(bool(sanitizer()), reason="a sanitizer's shadow memory has no place in the limit")
+@pytest.mark.skipif(bool(sanitizer()), reason="a sanitizer's shadow memory has no place in it")
 def test_out_of_memory(relay, leaf, ca):
-    """Address space for some connections and not for others."""
+    """Memory for some connections and not for others."""
     with TlsBackend(echo, leaf, ca) as backend:
         link = relay(backend)
-        with link.call() as old:
-            word(old)
-            text = Path(f"/proc/{link.agent.pid}/status").read_text()
-            size = int(re.search(r"VmSize:\s+(\d+)", text).group(1)) * 1024
-            resource.prlimit(link.agent.pid, resource.RLIMIT_AS, (size + (1 << 20), -1))
-            crowd = []
-            for _ in range(600):
-                crowd.append(link.call())
-            failed = link.agent.wait_log(HANG, msg="connection ended", reason=lambda r: r != "ok")
-            assert failed["reason"] in ("internal", "limit_reached"), failed
-            assert link.agent.process.poll() is None
-            word(old, b"not touched by it")
-            for sock in crowd:
-                reset(sock)
-            wait_for(lambda: can_exchange(link), what="an exchange after the drought")
+        assert can_exchange(link)
+        text = Path(f"/proc/{link.agent.pid}/status").read_text()
+        size = int(re.search(r"VmData:\s+(\d+)", text).group(1)) * 1024
+        resource.prlimit(link.agent.pid, resource.RLIMIT_DATA, (size + (1 << 20), -1))
+        crowd = [link.call() for _ in range(600)]
+        failed = link.agent.wait_log(HANG, msg="connection ended", reason=lambda r: r != "ok")
+        assert failed["reason"] in ("internal", "limit_reached"), failed
+        for sock in crowd:
+            reset(sock)
+        wait_for(lambda: can_exchange(link), what="an exchange after the drought")
 
 
 @pytest.mark.skipif(bool(sanitizer()), reason="a sanitizer's allocator has its own figures")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from harness import servers
-from harness.net import connect, digest, expect_reset, in_parallel, payload
+from harness.net import digest, expect_no_service, in_parallel, payload
 
 MIB = 1 << 20
 KEYS = ("rsa2048", "rsa4096", "p256", "p384", "ed25519")
@@ -51,7 +51,8 @@ class Exchanges:
         assert self.talk(lambda speak: speak.ask(b"hello")) == b"hello"
 
     def large_answer(self):
-        assert digest(self.talk(lambda speak: speak.fetch(self.large))) == digest(payload(self.large))
+        answer = self.talk(lambda speak: speak.fetch(self.large))
+        assert digest(answer) == digest(payload(self.large))
 
     def upload(self):
         data = payload(self.large, seed="upload")
@@ -111,15 +112,9 @@ def test_intermediates_on_both_sides(serve, relay, ca, tls):
 
 def expect_refusal(relay, server, *reasons):
     """A caller of a server that does not want us is reset, and the log says why."""
-    with connect(relay.port) as sock:
-        try:
-            sock.sendall(b"GET /bytes/1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        except ConnectionError:
-            pass  # the reset may come first
-        else:
-            assert expect_reset(sock) == b""
+    expect_no_service(relay.port, b"GET /bytes/1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     line = relay.ended()
-    assert line["reason"] in reasons, (line, server.output()[-2000:])
+    assert line["reason"] in reasons, f"{line}\n{server.output()[-2000:]}"
     assert line["side"] == "they_refused", line
     assert line["detail"], line
 
@@ -130,8 +125,11 @@ DEMANDING = [name for name in servers.ALL if name != "nginx"]
 @pytest.mark.parametrize("tls", TLS)
 @pytest.mark.parametrize("name", DEMANDING)
 def test_without_a_certificate(serve, relay, ca, leaf, name, tls):
+    reasons = ["client_cert_required"]
+    if (name, tls) == ("gnutls-serv", "1.2"):
+        reasons.append("tls_protocol")  # it calls the empty certificate list a decode_error
     with serve(name, leaf, ca, tls) as server:
-        expect_refusal(relay(server, tls_mode="tls"), server, "client_cert_required")
+        expect_refusal(relay(server, tls_mode="tls"), server, *reasons)
 
 
 @pytest.mark.parametrize("tls", TLS)

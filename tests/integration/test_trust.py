@@ -17,7 +17,7 @@ from trust_table import ROWS, World
 
 SECRET = b"GET /secret HTTP/1.1\r\n\r\n"
 BOTH = ("1.3", "1.2")
-SLOWEST = 30 if sanitizer() else 5  # seconds: a guard against hangs, not a measure
+SLOWEST = 60 if sanitizer() else 5  # seconds: a guard against hangs, not a measure
 
 
 class RowBackend(TlsBackend):
@@ -88,7 +88,8 @@ def check_accepted(case, agent):
 
 
 def check_refused(case, agent):
-    with net.connect(case.port) as caller, pytest.raises(ConnectionResetError):
+    # The reset may come as early as the connection.
+    with pytest.raises(ConnectionResetError), net.connect(case.port) as caller:
         caller.sendall(SECRET)
         received = caller.recv(1 << 16)
         pytest.fail(f"the caller got {received}, not a reset")

@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import re
-import select
 import socket
 import subprocess
 import threading
@@ -12,7 +11,7 @@ import time
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
-from .net import HANG, wait_for
+from .net import HANG, is_readable, wait_for
 
 TREE = Path(__file__).resolve().parents[3]
 _SANITIZER = re.compile(
@@ -167,8 +166,7 @@ class Agent:
     def _was_notified(self):
         if not self._notify:
             return False
-        readable, _, _ = select.select([self._notify], [], [], 0)
-        return bool(readable) and b"READY=1" in self._notify.recv(4096)
+        return is_readable(self._notify) and b"READY=1" in self._notify.recv(4096)
 
     @property
     def pid(self):

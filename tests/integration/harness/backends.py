@@ -26,6 +26,7 @@ class Session:
         self.handshaken = threading.Event()
         self.over = threading.Event()  # its handler has returned
         self.error = None  # what ended its handler, if not a return
+        self.released = threading.Event()  # the test is over: for handlers that hold a connection
 
 
 class Backend:
@@ -78,7 +79,8 @@ class Backend:
 
     def wait_sessions(self, count=1, timeout=HANG):
         """Waits until so many connections were accepted; returns all of them."""
-        wait_for(lambda: len(self.sessions) >= count, timeout, f"{count} connections at the backend")
+        what = f"{count} connections at the backend"
+        wait_for(lambda: len(self.sessions) >= count, timeout, what)
         return self.sessions
 
     def wait_over(self, count=1, timeout=HANG):
@@ -91,6 +93,8 @@ class Backend:
         return wait_for(over, timeout, f"{count} connections at the backend to be over")
 
     def __exit__(self, *_):
+        for session in self.sessions:
+            session.released.set()
         # Closing alone would not wake a thread that sleeps in accept() or recv().
         for sock in [self._listener, *(session.sock for session in self.sessions)]:
             try:
@@ -154,8 +158,8 @@ class TlsConnection:
 
     def __init__(self, session, context):
         self.session, self.sock = session, session.sock
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self._in, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._in, self.outgoing, server_side=True)
         self._tls_lock, self._send_lock = threading.Lock(), threading.Lock()
 
     def handshake(self):
@@ -249,7 +253,7 @@ class TlsConnection:
         # The send lock is taken first, so that records leave in the order in which they were made.
         with self._send_lock:
             with self._tls_lock:
-                data = self._out.read()
+                data = self.outgoing.read()
             if data:
                 self.sock.sendall(data)
 
@@ -332,8 +336,8 @@ class Echo(Backend):
 
 
 class Origin:
-    """An HTTP/1.1 service: GET /bytes/N gives payload(N), POST /digest the body's SHA-256, POST /echo
-    the body."""
+    """An HTTP/1.1 service: GET /bytes/N gives payload(N), POST /digest the body's SHA-256,
+    POST /echo the body."""
 
     def __enter__(self):
         self.port = free_port()

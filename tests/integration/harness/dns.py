@@ -1,6 +1,6 @@
 """A DNS server on loopback whose answers a test sets and changes at run time.
 
-Speaks UDP and TCP (RFC 1035). An unknown name is NXDOMAIN. `private_resolver` gives one process its
+Speaks UDP and TCP (RFC 1035). An unknown name is NXDOMAIN. `PrivateResolver` gives one process its
 own /etc/resolv.conf and /etc/hosts that point here.
 """
 
@@ -14,16 +14,24 @@ from pathlib import Path
 
 from .net import HANG, wait_for
 
-A, CNAME, AAAA, OPT = 1, 5, 28, 41
-NOERROR, FORMERR, SERVFAIL, NXDOMAIN, REFUSED = 0, 1, 2, 3, 5
+A, CNAME, AAAA = 1, 5, 28
+NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 _TC, _ANSWER_FLAGS = 0x0200, 0x8180
 
 
 class Zone:
     """What the server knows of one name."""
 
-    def __init__(self, addresses=(), cname=None, ttl=60, rcode=NOERROR, silent=False,
-                 truncate=False, only=None):
+    def __init__(
+        self,
+        addresses=(),
+        cname=None,
+        ttl=60,
+        rcode=NOERROR,
+        silent=False,
+        truncate=False,
+        only=None,
+    ):
         self.addresses = list(addresses)
         self.cname, self.ttl, self.rcode = cname, ttl, rcode
         self.silent, self.truncate = silent, truncate
@@ -36,7 +44,6 @@ class DnsServer:
     def __init__(self, host=None):
         self.host = host or _free_host()
         self.queries = []  # (name, type, "udp" or "tcp")
-        self.most_at_once = 0
         self._zones = {}
         self._news = threading.Lock()
         self._sockets = []

@@ -1,5 +1,5 @@
-"""A TLS backend on the GnuTLS library itself, for what neither Python's ssl nor a server program does
-on command: key updates, floods of tickets, renegotiation and re-authentication."""
+"""A TLS backend on the GnuTLS library itself, for what neither Python's ssl nor a server program
+does on command: key updates, floods of tickets, renegotiation and re-authentication."""
 
 import ctypes
 import socket
@@ -45,6 +45,7 @@ def library():
             "gnutls_rehandshake": [c_void_p],
             "gnutls_record_send": [c_void_p, c_char_p, c_size_t],
             "gnutls_record_recv": [c_void_p, c_char_p, c_size_t],
+            "gnutls_alert_send": [c_void_p, c_int, c_int],
             "gnutls_bye": [c_void_p, c_int],
         }.items():
             getattr(_lib, name).argtypes = arguments
@@ -155,6 +156,10 @@ class GnutlsConnection:
 
     def close_notify(self):
         _call("gnutls_bye", self.tls, _SHUT_WR)
+
+    def alert(self, number, fatal=True):
+        """Sends an alert (RFC 8446 section 6)."""
+        _call("gnutls_alert_send", self.tls, 2 if fatal else 1, number)
 
     def key_update(self):
         """Changes our key and asks the peer to change its own."""

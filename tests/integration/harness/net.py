@@ -23,7 +23,7 @@ def raise_descriptor_limit():
 
 
 def free_port():
-    """A TCP port that is free on both loopbacks and that no other test process on this machine gets.
+    """A TCP port that is free on both loopbacks, and that no other test process here gets.
 
     It lies below the ephemeral ports, so that no outgoing connection can take it. The claim is an
     abstract UNIX socket, which the kernel forgets with this process.
@@ -76,15 +76,40 @@ def is_listening(port):
     return False
 
 
+def is_readable(sock, seconds=0):
+    """True when something, or an end, comes within `seconds`. select() would stop at 1024 files."""
+    return _poll(sock, select.POLLIN, seconds)
+
+
+def is_writable(sock, seconds=0):
+    """True when the socket takes something within `seconds`, or has failed."""
+    return _poll(sock, select.POLLOUT, seconds)
+
+
+def _poll(sock, events, seconds):
+    poll = select.poll()
+    poll.register(sock, events)
+    return bool(poll.poll(seconds * 1000))
+
+
 def connect(where, timeout=HANG, host="127.0.0.1"):
     """Connects to a port, or to the path of a UNIX socket. Every later operation is bounded."""
     if isinstance(where, int):
-        sock = socket.create_connection((host, where), timeout=timeout)
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        address = (host, where)
+    else:
+        sock = socket.socket(socket.AF_UNIX)
+        address = str(where)
+    # Bounded by the kernel: with settimeout() a reset that follows at once would fail connect().
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout, 0))
+    try:
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout)
-    sock.connect(str(where))
     return sock
 
 
@@ -128,8 +153,20 @@ def expect_reset(sock):
         except ConnectionResetError:
             return b"".join(parts)
         if not part:
-            raise AssertionError(f"a clean end of file, not a reset, after {sum(map(len, parts))} bytes")
+            size = sum(map(len, parts))
+            raise AssertionError(f"a clean end of file, not a reset, after {size} bytes")
         parts.append(part)
+
+
+def expect_no_service(where, say=b""):
+    """Calls, says something, and is reset without an answer. The reset may come as early as in
+    connect() or send()."""
+    try:
+        with connect(where) as sock:
+            sock.sendall(say)
+            assert expect_reset(sock) == b""
+    except (ConnectionResetError, BrokenPipeError):
+        pass
 
 
 def expect_eof(sock):
@@ -146,14 +183,8 @@ def reset(sock):
     sock.close()
 
 
-def is_silent(sock, seconds):
-    """True when nothing, not even an end, comes within `seconds`."""
-    readable, _, _ = select.select([sock], [], [], seconds)
-    return not readable
-
-
 def payload(size, seed=0):
-    """Bytes that tell loss, repetition and reordering: random, and the same for the same arguments."""
+    """Bytes that tell loss, repetition and reordering: random, the same for the same arguments."""
     return random.Random(f"{size}/{seed}").randbytes(size)
 
 
@@ -169,8 +200,7 @@ class Sender(threading.Thread):
 
     def __init__(self, sock, data, piece=1 << 18, half_close=False):
         super().__init__(daemon=True)
-        self.sent = 0
-        self.error = None
+        self.sent, self.error = 0, None
         self._sock, self._data, self._piece, self._half_close = sock, data, piece, half_close
         self._stop_it = False
         self.start()
@@ -182,7 +212,7 @@ class Sender(threading.Thread):
                 if self._stop_it:
                     return
                 # Never asleep in send(): that would keep the socket open when it is closed.
-                if select.select([], [self._sock], [], 0.05)[1]:
+                if is_writable(self._sock, 0.05):
                     self.sent += self._sock.send(view[self.sent : self.sent + self._piece])
             if self._half_close:
                 self._sock.shutdown(socket.SHUT_WR)
@@ -246,8 +276,7 @@ class Blackhole:
         self._fillers.append(sock)
         sock.setblocking(False)
         sock.connect_ex((self.host, self.port))
-        _, writable, _ = select.select([], [sock], [], 0.2)
-        return not writable
+        return not is_writable(sock, 0.2)
 
     def __exit__(self, *_):
         for sock in self._fillers:

@@ -74,8 +74,8 @@ class Stream:
 
 
 class Lines(Stream):
-    """How a caller talks to gnutls-serv's echo, which understands text without NUL bytes and answers
-    each record by itself: in small messages."""
+    """How a caller talks to gnutls-serv's echo, which understands text without NUL bytes and
+    answers each record by itself: in small messages."""
 
     piece = 1000
 
@@ -384,7 +384,8 @@ class GnutlsServer(Server):
     def command(self):
         verify = ["--disable-client-cert"]
         if self.client_ca:
-            verify = ["--require-client-cert", "--verify-client-cert", "--x509cafile", self.client_ca]
+            verify = ["--require-client-cert", "--verify-client-cert"]
+            verify += ["--x509cafile", self.client_ca]
         return [
             "gnutls-serv", *self.mode, "--port", str(self.port), *verify,
             "--priority", f"NORMAL:-VERS-ALL:+VERS-TLS{self.tls}",

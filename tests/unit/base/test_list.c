@@ -16,12 +16,12 @@ static void items_stay_in_order(void **state)
 {
     (void)state;
     struct list head;
-    struct item items[3] = {{.value = 1}, {.value = 2}, {.value = 3}};
+    struct item a = {.value = 1}, b = {.value = 2}, c = {.value = 3};
     list_init(&head);
     assert_true(list_empty(&head));
-    for (int i = 0; i < 3; i++) {
-        list_append(&head, &items[i].link);
-    }
+    list_append(&head, &a.link);
+    list_append(&head, &b.link);
+    list_append(&head, &c.link);
     int expected = 1;
     LIST_EACH (link, &head) {
         assert_int_equal(list_item(link, struct item, link)->value, expected++);
@@ -33,33 +33,34 @@ static void removal_leaves_a_lone_link(void **state)
 {
     (void)state;
     struct list head;
-    struct item items[3] = {{.value = 1}, {.value = 2}, {.value = 3}};
+    struct item a = {.value = 1}, b = {.value = 2}, c = {.value = 3};
     list_init(&head);
-    for (int i = 0; i < 3; i++) {
-        list_append(&head, &items[i].link);
-    }
-    list_remove(&items[1].link);
-    list_remove(&items[1].link);
-    assert_true(list_empty(&items[1].link));
-    assert_ptr_equal(head.next, &items[0].link);
-    assert_ptr_equal(head.next->next, &items[2].link);
+    list_append(&head, &a.link);
+    list_append(&head, &b.link);
+    list_append(&head, &c.link);
+    list_remove(&b.link);
+    list_remove(&b.link);
+    assert_true(list_empty(&b.link));
+    assert_ptr_equal(head.next, &a.link);
+    assert_ptr_equal(head.next->next, &c.link);
+    assert_ptr_equal(head.prev, &c.link);
 }
 
 static void the_current_item_may_be_removed(void **state)
 {
     (void)state;
     struct list head;
-    struct item items[4] = {{.value = 1}, {.value = 2}, {.value = 3}, {.value = 4}};
+    struct item a = {.value = 1}, b = {.value = 2}, c = {.value = 3};
     int seen = 0;
     list_init(&head);
-    for (int i = 0; i < 4; i++) {
-        list_append(&head, &items[i].link);
-    }
+    list_append(&head, &a.link);
+    list_append(&head, &b.link);
+    list_append(&head, &c.link);
     LIST_EACH_SAFE (link, &head) {
         seen++;
         list_remove(link);
     }
-    assert_int_equal(seen, 4);
+    assert_int_equal(seen, 3);
     assert_true(list_empty(&head));
 }
 

@@ -17,6 +17,7 @@
 
 #define THREADS 8
 #define LINES   400
+#define TORRENT (2UL * LOG_QUEUE_MAX)
 
 /* stderr is a pipe while a test runs. */
 struct captured {
@@ -334,18 +335,18 @@ static void a_reader_that_does_not_read_costs_lines_and_no_time(void **state)
     assert_int_equal(log_start(), 0);
     uint64_t dropped = log_dropped();
     uint64_t start = clock_ms();
-    for (unsigned i = 0; i < 2 * LOG_QUEUE_MAX; i++) {
+    for (unsigned i = 0; i < TORRENT; i++) {
         log_message(LEVEL_INFO, "line %u", i);
     }
     assert_true(clock_ms() - start < 2000);
     uint64_t lost = log_dropped() - dropped;
-    assert_true(lost >= LOG_QUEUE_MAX - 4096 / 50 && lost < 2 * LOG_QUEUE_MAX);
+    assert_true(lost >= TORRENT / 2 - 4096 / 50 && lost < TORRENT);
 
     /* Now somebody reads, and is told. */
     char expected[64];
     snprintf(expected, sizeof(expected), "\"log lines were dropped\" count=%llu ",
              (unsigned long long)lost);
-    size_t kept = 2 * LOG_QUEUE_MAX - lost;
+    size_t kept = TORRENT - lost;
     for (unsigned i = 0; i < 5000 && count(written(), "\n") < kept + 1; i++) {
         usleep(1000);
     }

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -20,7 +19,7 @@ struct note {
 static void letters_come_out_oldest_first(void **state)
 {
     (void)state;
-    struct mailbox box = {0};
+    struct mailbox box = {.newest = NULL};
     struct note notes[3] = {{.number = 0}, {.number = 1}, {.number = 2}};
     assert_null(mailbox_take(&box));
     assert_true(mailbox_put(&box, &notes[0].letter));
@@ -63,8 +62,8 @@ static int check_order(struct letter *letter, int *next)
 static void many_threads_lose_no_letter(void **state)
 {
     (void)state;
-    struct mailbox box = {0};
-    struct note *notes = calloc((size_t)THREADS * LETTERS, sizeof(*notes));
+    struct mailbox box = {.newest = NULL};
+    static struct note notes[THREADS * LETTERS];
     struct sender senders[THREADS];
     pthread_t threads[THREADS];
     int next[THREADS] = {0}, got = 0;
@@ -83,7 +82,6 @@ static void many_threads_lose_no_letter(void **state)
         pthread_join(threads[t], NULL);
     }
     assert_null(mailbox_take(&box));
-    free(notes);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "config/fixture.h"
+#include "tests/unit/config/fixture.h"
 
 /* Every line that is wrong on its own, in a service that is right otherwise, and what is said. */
 static void a_bad_value_is_refused(void **state)

@@ -1,6 +1,7 @@
 #include "config/dump.h"
-#include "config/fixture.h"
 #include "config/schema.h"
+
+#include "tests/unit/config/fixture.h"
 
 /* The dump of a configuration, owned by the caller. */
 static char *dump(const struct config *config)

@@ -162,27 +162,25 @@ static void a_line_is_whole_or_refused(void **state)
 static void a_long_comment_is_no_matter(void **state)
 {
     (void)state;
-    size_t len = 1 << 20;
-    char *text = malloc(len);
+    static char text[1 << 20];
+    const size_t len = sizeof(text);
     memset(text, 'x', len);
     text[0] = ';';
     memcpy(text + len - 7, "\na = b\n", 7);
     assert_walk(text, len, "2{a|b}\n");
-    free(text);
 }
 
 static void a_line_of_a_megabyte_is_refused(void **state)
 {
     (void)state;
-    size_t len = 1 << 20;
-    char *text = malloc(len);
+    static char text[1 << 20];
+    const size_t len = sizeof(text);
     memset(text, 'x', len);
     memcpy(text, "a = ", 4);
     char expected[128];
     snprintf(expected, sizeof(expected), "1!the line has %zu bytes and the limit is %zu\n", len,
              longest_line());
     assert_walk(text, len, expected);
-    free(text);
 }
 
 int main(void)

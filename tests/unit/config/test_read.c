@@ -1,7 +1,8 @@
-#include "config/fixture.h"
 #include "config/read.h"
 
 #include <sys/stat.h>
+
+#include "tests/unit/config/fixture.h"
 
 static void includes_are_read_in_order(void **state)
 {
@@ -126,11 +127,13 @@ static void an_unreadable_file_is_refused(void **state)
 static void no_more_than_fifty_errors_are_told(void **state)
 {
     (void)state;
-    char text[4096] = "[agent]\n";
+    FILE *file = fopen("conf", "w");
+    assert_non_null(file);
+    fputs("[agent]\n", file);
     for (int i = 0; i < 60; i++) {
-        strcat(text, "junk\n");
+        fputs("junk\n", file);
     }
-    fixture_write("conf", text);
+    fclose(file);
     struct fixture fixture = fixture_load("conf");
     assert_int_equal(problems_errors(fixture.problems), 60);
     assert_non_null(strstr(fixture.said, "conf:51: "));
@@ -142,16 +145,14 @@ static void no_more_than_fifty_errors_are_told(void **state)
 static void a_file_of_junk_is_refused_fast(void **state)
 {
     (void)state;
-    size_t len = 1 << 20;
-    char *bytes = malloc(len);
-    memset(bytes, '\n', len);
+    static char bytes[1 << 20];
+    memset(bytes, '\n', sizeof(bytes));
     memset(bytes, 'x', 1000);
     bytes[5000] = '\0';
-    fixture_write_bytes("conf", bytes, len);
+    fixture_write_bytes("conf", bytes, sizeof(bytes));
     struct fixture fixture = fixture_load("conf");
     assert_int_equal(problems_errors(fixture.problems), 2);
     fixture_release(&fixture);
-    free(bytes);
 }
 
 int main(void)

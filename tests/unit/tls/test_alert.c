@@ -24,6 +24,8 @@ static void test_alerts_tell_who_refused_what(void **state)
          */
         {116, &withheld, REASON_client_cert_required},
         {40, &withheld, REASON_client_cert_required},
+        {50, &withheld, REASON_client_cert_required},
+        {50, &presented, REASON_tls_protocol},
         {40, &presented, REASON_client_cert_denied},
         {40, &not_asked, REASON_tls_no_common_cipher},
         {48, &presented, REASON_client_cert_untrusted},

@@ -88,6 +88,9 @@ static void test_names_match_by_their_own_kind(void **state)
         {"dns:a.example.com", {{DNS("a.*.com")}}, REASON_cert_name_mismatch},
         {"dns:example.com", {{DNS("*.com")}}, REASON_cert_name_mismatch},
         {"dns:com", {{DNS("*")}}, REASON_cert_name_mismatch},
+        {"dns:aa.example.com", {{DNS("*a.example.com")}}, REASON_cert_name_mismatch},
+        {"dns:aa.example.com", {{DNS("a*.example.com")}}, REASON_cert_name_mismatch},
+        {"dns:a.b.example.com", {{DNS("*.*.example.com")}}, REASON_cert_name_mismatch},
         /* The kinds do not stand in for each other. */
         {"ip:192.0.2.1", {{IP("\xc0\x00\x02\x01")}}, REASON_ok},
         {"ip:192.0.2.2", {{IP("\xc0\x00\x02\x01")}}, REASON_cert_name_mismatch},
