@@ -130,7 +130,33 @@ static void check_claim(const struct claim *claims, size_t first, size_t at,
     }
 }
 
-/* Finds listening addresses that are claimed twice. */
+/* Finds addresses that lead back to this agent: a caller there would call itself until nothing is
+ * left. A name that resolves to one is bounded by max_connections. */
+static void check_loops(const struct config *config, const struct claim *claims, size_t n,
+                        struct problems *problems)
+{
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < config->n_services; i++) {
+        const struct config_service *service = &config->services[i];
+        for (size_t j = 0; j < service->n_addresses; j++) {
+            const struct config_address *address = &service->addresses[j];
+            struct addr addr;
+            bool is_literal =
+                address->is_literal && addr_parse_ip(address->host, address->port, &addr) == 0;
+            for (size_t k = 0; is_literal && k < n; k++) {
+                if (addr_equal(&addr, &claims[k].listen->addr)) {
+                    problems_error(problems, address->place,
+                                   "address = %s of the service \"%s\" is where this agent "
+                                   "itself listens, for the service \"%s\"; give the backend's",
+                                   addr_format(&addr, text), service->name,
+                                   claims[k].service->name);
+                }
+            }
+        }
+    }
+}
+
+/* Finds listening addresses that are claimed twice, or called by the agent itself. */
 static int check_claims(const struct config *config, struct problems *problems)
 {
     size_t n = 0;
@@ -154,6 +180,7 @@ static int check_claims(const struct config *config, struct problems *problems)
         }
         check_claim(claims, first, i, problems);
     }
+    check_loops(config, claims, n, problems);
     return 0;
 }
 

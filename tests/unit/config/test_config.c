@@ -337,6 +337,16 @@ static void a_port_is_taken_once(void **state)
         "is used by the service \"a\" at conf:2\n");
 }
 
+static void the_agent_does_not_call_itself(void **state)
+{
+    (void)state;
+    fixture_says("[service a]\nlisten = [::1]:1\naddress = [::1]:1\n" FIXTURE_CA FIXTURE_TLS,
+                 "conf:3: address = [::1]:1 of the service \"a\" is where this agent itself "
+                 "listens, for the service \"a\"; give the backend's\n");
+    fixture_says(
+        "[service a]\nlisten = 127.0.0.1:1\naddress = 127.0.0.1:2\n" FIXTURE_CA FIXTURE_TLS, "");
+}
+
 static void exposure_is_asked_for(void **state)
 {
     (void)state;
@@ -546,6 +556,7 @@ int main(void)
         fixture_test(what_is_missing_is_named),
         fixture_test(what_is_said_twice_is_refused),
         fixture_test(a_port_is_taken_once),
+        fixture_test(the_agent_does_not_call_itself),
         fixture_test(exposure_is_asked_for),
         fixture_test(versions_have_an_order),
         fixture_test(the_mode_is_a_word),
