@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define HEADROOM ((size_t)256 * 1024)
+
 struct attempt {
     struct worker *worker;
     const struct service *service;
@@ -35,30 +37,49 @@ static void fail_on_socket(struct attempt *attempt, int error)
     fail(attempt, tls_failure(attempt->upstream.tls));
 }
 
+static void fail_on_memory(struct attempt *attempt)
+{
+    struct failure failure;
+    socket_explain(ENOMEM, &failure);
+    fail(attempt, &failure);
+}
+
 static void want(struct attempt *attempt)
 {
     bool unsent = buf_len(&attempt->upstream.unsent) > 0;
     watch_want(attempt->upstream.watch, WATCH_READ | (unsent ? WATCH_WRITE : 0));
 }
 
+/* Judging a certificate takes many small allocations, and libtasn1 follows a NULL where one of them
+ * fails. So a handshake goes on only while more is free than it could need. */
+static bool has_headroom(void)
+{
+    void *volatile room = malloc(HEADROOM); /* volatile, or the compiler takes the pair out */
+    free(room);
+    return room != NULL;
+}
+
 static void handshake(struct attempt *attempt, struct tls_input *in)
 {
+    if (!has_headroom()) {
+        fail_on_memory(attempt);
+        return;
+    }
     struct buf *flight = &attempt->worker->flight;
     enum tls_status status = tls_handshake(attempt->upstream.tls, in, flight);
-    int sent = upstream_send(&attempt->upstream, flight);
+    int error = upstream_send(&attempt->upstream, flight) < 0 ? errno : 0;
 
     if (status == TLS_FAILED) {
         fail(attempt, tls_failure(attempt->upstream.tls)); /* an alert went out, if it could */
+    } else if (error == ENOMEM) {
+        fail_on_memory(attempt);
     } else if (status == TLS_DONE) {
-        /* A socket that failed just now is found by whoever reads the backend's answer. */
         deadline_clear(attempt->deadline);
         attempt->events->established(attempt->ctx, attempt, in);
-    } else if (sent < 0 && errno == ENOMEM) {
-        fail_on_socket(attempt, ENOMEM);
     } else {
-        want(
-            attempt); /* after any other error of the socket, its last words are still to be read */
+        want(attempt);
     }
+    /* Any other error of the socket is told again to whoever reads the backend's last words. */
 }
 
 static void receive(struct attempt *attempt)

@@ -190,6 +190,11 @@ uint64_t relay_received(const struct relay *relay)
     return relay->received;
 }
 
+bool relay_caller_is_served(const struct relay *relay)
+{
+    return relay->caller_told;
+}
+
 const struct tls *relay_tls(const struct relay *relay)
 {
     return relay->upstream.tls;

@@ -9,6 +9,7 @@
 #include "worker/watch.h"
 #include "worker/worker.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct relay;
@@ -29,6 +30,10 @@ void relay_begin(struct relay *relay, struct tls_input *rest);
 /* Plaintext bytes that went to the backend, and that came from it. */
 uint64_t relay_sent(const struct relay *relay);
 uint64_t relay_received(const struct relay *relay);
+
+/* True when the caller has been given the whole of the backend's stream and its end. What of it
+ * still waits in the kernel is lost if the caller's socket is reset. */
+bool relay_caller_is_served(const struct relay *relay);
 
 const struct tls *relay_tls(const struct relay *relay);
 

@@ -73,19 +73,24 @@ static void log_end_of(const struct session *session, const struct failure *fail
     log_end(&line);
 }
 
-/* The one way out. Anything but an orderly end is a reset for the caller: half an answer must not
- * look like a whole one. */
+/* Half an answer must not look like a whole one: anything but an orderly end is a reset for the
+ * caller, unless the answer had come to its own end before. */
+static bool is_reset(const struct session *session, const struct failure *failure)
+{
+    return failure->reason != REASON_ok &&
+           (session->relay == NULL || !relay_caller_is_served(session->relay));
+}
+
+/* The one way out. */
 static void finish(struct session *session, const struct failure *failure)
 {
     struct worker *worker = session->worker;
-    bool abort = failure->reason != REASON_ok;
     log_end_of(session, failure);
-
-    if (session->caller != NULL && abort) {
+    if (session->caller != NULL && is_reset(session, failure)) {
         socket_abort_on_close(watch_fd(session->caller));
     }
     dialer_cancel(session->dialer);
-    relay_free(session->relay, abort);
+    relay_free(session->relay, failure->reason != REASON_ok);
     watch_close(session->caller);
     deadline_free(session->deadline);
     list_remove(&session->waiting);
