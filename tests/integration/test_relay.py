@@ -363,6 +363,22 @@ def test_close_timeout_after_the_backends_end(relay, leaf, ca):
             assert 0.4 <= seconds(line) < 5
 
 
+def test_close_timeout_does_not_take_the_answer_from_a_slow_reader(relay, leaf, ca):
+    """The backend has said all, and the kernel has it: that we let go does not make it less."""
+    answer = payload(MIB // 2)
+
+    def handler(connection):
+        connection.write(answer)
+        connection.close_notify()
+        connection.wait_closed()
+
+    with TlsBackend(handler, leaf, ca) as backend:
+        link = relay(backend, close_timeout="300ms")
+        with link.call() as sock:
+            link.ended(reason="close_timeout")
+            assert expect_eof(sock) == answer
+
+
 def test_max_lifetime(relay, leaf, ca):
     """Ends a connection in full traffic."""
 
