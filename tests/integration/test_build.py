@@ -16,7 +16,6 @@ PACKAGES = {
     "inih": ("libinih-dev", "inih-devel"),
     "libuv": ("libuv1-dev", "libuv-devel"),
     "libcares": ("libc-ares-dev", "c-ares-devel"),
-    "libsystemd": ("libsystemd-dev", "systemd-devel"),
 }
 
 needs_makefile = pytest.mark.skipif(
@@ -115,7 +114,7 @@ def configure(directory, libraries, status=0):
         text = f"Name: {name}\nDescription: {name}\nVersion: 99\n"
         (directory / f"{name}.pc").write_text(text)
     env = {**os.environ, "PKG_CONFIG_LIBDIR": str(directory), "PKG_CONFIG_PATH": ""}
-    return run(TREE / "configure", "--with-systemd", cwd=directory, env=env, status=status)
+    return run(TREE / "configure", cwd=directory, env=env, status=status)
 
 
 @needs_configure
