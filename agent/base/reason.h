@@ -83,7 +83,7 @@ enum reason {
 #define REASON_CONSTANT(word, side, advice) REASON_##word,
     REASON_TABLE(REASON_CONSTANT)
 #undef REASON_CONSTANT
-    REASON_COUNT
+        REASON_COUNT
 };
 
 /* The stable word, for example "cert_expired". */
