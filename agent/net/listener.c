@@ -17,6 +17,28 @@ static int open_stream(int family)
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
+/* `listen = [::]:port` means IPv6; IPv4 has a line of its own. */
+static int set_family(int fd, const struct addr *addr)
+{
+    const int on = 1;
+    return addr->sa.sa_family == AF_INET6
+               ? setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on))
+               : 0;
+}
+
+/* With SO_REUSEPORT a second agent of the same user would share the port, and the callers, in
+ * silence. Without it bind() tells. */
+static int check_port_is_free(const struct addr *addr)
+{
+    const int on = 1;
+    AUTO_CLOSE int fd = open_stream(addr->sa.sa_family);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        set_family(fd, addr) < 0) {
+        return -1;
+    }
+    return bind(fd, &addr->sa, addr->len);
+}
+
 static int open_tcp(const struct addr *addr)
 {
     const int on = 1;
@@ -25,12 +47,7 @@ static int open_tcp(const struct addr *addr)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) {
         return -1;
     }
-    /* `listen = [::]:port` means IPv6; IPv4 has a line of its own. */
-    if (addr->sa.sa_family == AF_INET6 &&
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) {
-        return -1;
-    }
-    if (bind(fd, &addr->sa, addr->len) < 0 || listen(fd, BACKLOG) < 0) {
+    if (set_family(fd, addr) < 0 || bind(fd, &addr->sa, addr->len) < 0 || listen(fd, BACKLOG) < 0) {
         return -1;
     }
     return cleanup_steal_fd(&fd);
@@ -119,6 +136,9 @@ int listener_open(const struct addr *addr, const struct listener_access *access,
                   size_t n)
 {
     bool is_unix = addr->sa.sa_family == AF_UNIX;
+    if (!is_unix && check_port_is_free(addr) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i < n; i++) {
         int fd;
         if (!is_unix) {

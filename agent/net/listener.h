@@ -22,9 +22,9 @@ struct listener_file {
 };
 
 /* Opens `n` non-blocking listening sockets on one address: for TCP one each with SO_REUSEPORT, so
- * that the kernel spreads the callers; for a UNIX socket one socket and duplicates of it. A stale
- * UNIX socket file is replaced, a live one is not; it appears at its path with its owner and mode
- * already right. Returns -1 with errno set and nothing left open. */
+ * that the kernel spreads the callers, if nobody else has the port; for a UNIX socket one socket
+ * and duplicates of it. A stale UNIX socket file is replaced, a live one is not; it appears at its
+ * path with its owner and mode already right. Returns -1 with errno set and nothing left open. */
 int listener_open(const struct addr *addr, const struct listener_access *access, int *ret_fds,
                   size_t n);
 

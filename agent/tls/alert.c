@@ -1,5 +1,14 @@
 #include "tls/alert.h"
 
+/* Why an alert came that means, where a certificate was sent, `if_sent`. */
+static enum reason for_certificate(const struct alert_context *context, enum reason if_sent)
+{
+    if (context->sent) {
+        return if_sent;
+    }
+    return context->has_one ? REASON_client_cert_unsupported : REASON_client_cert_required;
+}
+
 /* Alerts that are about a client certificate, where one was asked for and nothing was accepted yet.
  */
 static bool about_certificate(gnutls_alert_description_t alert, const struct alert_context *context,
@@ -7,17 +16,19 @@ static bool about_certificate(gnutls_alert_description_t alert, const struct ale
 {
     switch (alert) {
     case GNUTLS_A_CERTIFICATE_REQUIRED:
-        *ret_reason = REASON_client_cert_required;
+        *ret_reason = for_certificate(context, REASON_client_cert_required);
         return true;
     case GNUTLS_A_DECODE_ERROR: /* what gnutls-serv makes of an empty list in TLS 1.2 */
-        *ret_reason = REASON_client_cert_required;
+        *ret_reason = for_certificate(context, REASON_tls_protocol);
         return context->asked && !context->sent;
     case GNUTLS_A_HANDSHAKE_FAILURE: /* TLS 1.2 has no alert of its own for a missing certificate */
-        *ret_reason = context->sent ? REASON_client_cert_denied : REASON_client_cert_required;
+    case GNUTLS_A_CERTIFICATE_UNKNOWN:
+    case GNUTLS_A_ACCESS_DENIED:
+        *ret_reason = for_certificate(context, REASON_client_cert_denied);
         return context->asked;
     case GNUTLS_A_UNKNOWN_CA:
     case GNUTLS_A_BAD_CERTIFICATE:
-        *ret_reason = context->sent ? REASON_client_cert_untrusted : REASON_client_cert_required;
+        *ret_reason = for_certificate(context, REASON_client_cert_untrusted);
         return context->asked;
     case GNUTLS_A_UNSUPPORTED_CERTIFICATE:
         *ret_reason = REASON_client_cert_unsupported;
@@ -27,10 +38,6 @@ static bool about_certificate(gnutls_alert_description_t alert, const struct ale
         return context->asked;
     case GNUTLS_A_CERTIFICATE_EXPIRED:
         *ret_reason = REASON_client_cert_expired;
-        return context->asked;
-    case GNUTLS_A_CERTIFICATE_UNKNOWN:
-    case GNUTLS_A_ACCESS_DENIED:
-        *ret_reason = context->sent ? REASON_client_cert_denied : REASON_client_cert_required;
         return context->asked;
     default:
         return false;
@@ -61,6 +68,19 @@ static enum reason about_protocol(gnutls_alert_description_t alert)
     }
 }
 
+/* What we know of our part in it, to follow the alert in a message. */
+static const char *our_part(const struct alert_context *context)
+{
+    if (!context->sent) {
+        return context->has_one
+                   ? "; our certificate was not sent, for it accepts no signature of our "
+                     "key's type"
+                   : "; no certificate was presented";
+    }
+    return context->matched ? ""
+                            : "; no issuer of our certificate is among the CAs that it accepts";
+}
+
 void alert_explain(gnutls_alert_description_t alert, const struct alert_context *context,
                    struct failure *ret_failure)
 {
@@ -71,11 +91,7 @@ void alert_explain(gnutls_alert_description_t alert, const struct alert_context 
         reason = about_protocol(alert);
     }
     failure_set_by_peer(ret_failure, reason, "the backend sent alert %d (%s)%s", (int)alert,
-                        name != NULL ? name : "unknown",
-                        ours && context->sent && !context->matched
-                            ? "; no issuer of our certificate is among the CAs that it accepts"
-                        : ours && !context->sent ? "; no certificate was presented"
-                                                 : "");
+                        name != NULL ? name : "unknown", ours ? our_part(context) : "");
 }
 
 void alert_explain_error(int error, struct failure *ret_failure)

@@ -10,7 +10,8 @@
 /* What is known at the moment of the failure. */
 struct alert_context {
     bool asked;     /* the backend asked for a client certificate */
-    bool sent;      /* we sent one */
+    bool has_one;   /* we have one to present */
+    bool sent;      /* and it went out: the backend accepts signatures of our key's type */
     bool confirmed; /* the backend had accepted us */
     bool matched; /* an issuer of ours is among those that the backend accepts, or it named none */
 };

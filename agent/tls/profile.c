@@ -32,8 +32,20 @@ static bool loosens_trust(const char *priority)
     return false;
 }
 
+/* NORMAL and the like bring a weak profile, or none; these bring one that is better than ours. */
+static bool has_profile(const char *priority)
+{
+    static const char *const bringers[] = {"%PROFILE_", "SECURE", "SUITEB"};
+    for (size_t i = 0; i < sizeof(bringers) / sizeof(bringers[0]); i++) {
+        if (strcasestr(priority, bringers[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What holds whatever the string says is appended: the versions, and the strength that certificates
- * must have, for NORMAL alone brings less. */
+ * must have. */
 static int set_priority(struct profile *profile, const struct profile_options *options,
                         const char **ret_why)
 {
@@ -43,8 +55,7 @@ static int set_priority(struct profile *profile, const struct profile_options *o
         return -1;
     }
     AUTO_FREE char *text = NULL;
-    bool has_profile = strcasestr(base, "%PROFILE_") != NULL;
-    if (asprintf(&text, "%s%s:-VERS-ALL%s%s", base, has_profile ? "" : ":%PROFILE_MEDIUM",
+    if (asprintf(&text, "%s%s:-VERS-ALL%s%s", base, has_profile(base) ? "" : ":%PROFILE_MEDIUM",
                  options->tls_max >= 13 ? ":+VERS-TLS1.3" : "",
                  options->tls_min <= 12 ? ":+VERS-TLS1.2" : "") < 0) {
         text = NULL;

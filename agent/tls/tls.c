@@ -185,7 +185,8 @@ static enum tls_status fail(struct tls *tls, int error)
     if (error == GNUTLS_E_FATAL_ALERT_RECEIVED) {
         const struct alert_context context = {
             .asked = tls->asking.asked,
-            .sent = tls->asking.asked && tls->asking.identity != NULL,
+            .has_one = tls->asking.identity != NULL,
+            .sent = gnutls_certificate_get_ours(tls->session) != NULL,
             .confirmed = tls->confirmed,
             .matched = tls->asking.issuer_matched,
         };
@@ -265,6 +266,7 @@ static bool absorb(struct tls *tls, int *rc)
             return false;
         }
         *rc = gnutls_reauth(tls->session, 0);
+        tls->confirmed = false; /* it judges anew */
         return *rc >= 0;
     case GNUTLS_E_REHANDSHAKE: /* declined by going on: RFC 5246 section 7.4.1.1 allows it */
     case GNUTLS_E_INTERRUPTED:

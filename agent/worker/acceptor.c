@@ -1,5 +1,6 @@
 #include "worker/acceptor.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/socket.h"
 #include "worker/deadline.h"
@@ -8,6 +9,7 @@
 #include "worker/worker_fields.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +27,6 @@ struct acceptor {
     struct slot *slot;
     struct watch *watch;
     struct deadline *pause;
-    uint64_t told_ms;
 };
 
 static bool is_passing(int error)
@@ -36,11 +37,20 @@ static bool is_passing(int error)
            error == ENETUNREACH;
 }
 
+/* Once per interval for the whole process, which runs out of descriptors as a whole. */
+static bool is_to_be_told(void)
+{
+    static _Atomic(uint64_t) told_ms;
+    uint64_t now = clock_ms(), last = atomic_load(&told_ms);
+    return (last == 0 || now - last >= TOLD_EVERY_MS) &&
+           atomic_compare_exchange_strong(&told_ms, &last, now);
+}
+
 static void pause_accepting(struct acceptor *acceptor, int error)
 {
-    if (log_due(&acceptor->told_ms, TOLD_EVERY_MS)) {
+    if (is_to_be_told()) {
         log_message(LEVEL_ERROR,
-                    "service %s cannot accept callers for now: %s; they wait; raise LimitNOFILE or "
+                    "callers have to wait, of service %s among others: %s; raise LimitNOFILE or "
                     "lower max_connections",
                     acceptor->slot->service->name, strerror(error));
     }

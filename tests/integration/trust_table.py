@@ -405,6 +405,8 @@ strength("rsa-1024-under-a-priority-of-ones-own", "cert_weak",
          "a priority string does not lower the bar", leaf(key="rsa1024"), priority="NORMAL")
 strength("rsa-2048-under-a-priority-of-ones-own", "ok", "nor does it raise it",
          leaf(key="rsa2048"), priority="NORMAL")
+strength("rsa-2048-under-a-stricter-priority", "cert_weak", "a stricter bar is the operator's to set",
+         leaf(key="rsa2048"), priority="SECURE192")
 strength("rsa-1024-above", "cert_weak", "80 bits", below(key="rsa1024"))
 strength("rsa-1024-root", "cert_weak", "80 bits",
          under(lambda w: w.weak_root), ca=lambda w, _: w.weak_root)

@@ -87,6 +87,19 @@ static void test_busy_port_is_refused(void **state)
     close(taken);
 }
 
+static void test_port_of_another_agent_is_not_shared(void **state)
+{
+    (void)state;
+    struct addr addr = free_address("127.0.0.1");
+    int fds[N], others[N];
+    assert_int_equal(listener_open(&addr, &ours, fds, N), 0);
+    assert_int_equal(listener_open(&addr, &ours, others, N), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    close_all(fds);
+    assert_int_equal(listener_open(&addr, &ours, others, N), 0);
+    close_all(others);
+}
+
 static void test_unix_socket_has_its_mode_at_once(void **state)
 {
     const struct listener_access access = {(uid_t)-1, (gid_t)-1, 0620};
@@ -177,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tcp_has_one_socket_each),
         cmocka_unit_test(test_busy_port_is_refused),
+        cmocka_unit_test(test_port_of_another_agent_is_not_shared),
         cmocka_unit_test(test_unix_socket_has_its_mode_at_once),
         cmocka_unit_test(test_stale_socket_is_replaced_and_a_live_one_is_not),
         cmocka_unit_test(test_what_is_no_socket_is_left_alone),

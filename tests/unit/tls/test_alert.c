@@ -8,10 +8,17 @@
 
 #include <cmocka.h>
 
-static const struct alert_context presented = {.asked = true, .sent = true, .matched = true};
+static const struct alert_context presented = {.asked = true,
+                                               .has_one = true,
+                                               .sent = true,
+                                               .matched = true};
+static const struct alert_context unfit = {.asked = true, .has_one = true, .matched = true};
 static const struct alert_context withheld = {.asked = true};
 static const struct alert_context not_asked = {0};
-static const struct alert_context accepted = {.asked = true, .sent = true, .confirmed = true};
+static const struct alert_context accepted = {.asked = true,
+                                              .has_one = true,
+                                              .sent = true,
+                                              .confirmed = true};
 
 static void test_alerts_tell_who_refused_what(void **state)
 {
@@ -23,6 +30,8 @@ static void test_alerts_tell_who_refused_what(void **state)
         /* RFC 8446 section 6.2, by number; what was measured of servers stands in the reasons' use.
          */
         {116, &withheld, REASON_client_cert_required},
+        {116, &unfit, REASON_client_cert_unsupported},
+        {40, &unfit, REASON_client_cert_unsupported},
         {40, &withheld, REASON_client_cert_required},
         {50, &withheld, REASON_client_cert_required},
         {50, &presented, REASON_tls_protocol},
@@ -59,7 +68,7 @@ static void test_alerts_tell_who_refused_what(void **state)
 
 static void test_mismatched_issuer_is_evidence(void **state)
 {
-    static const struct alert_context foreign = {.asked = true, .sent = true, .matched = false};
+    static const struct alert_context foreign = {.asked = true, .has_one = true, .sent = true};
     struct failure failure;
     (void)state;
     alert_explain(GNUTLS_A_UNKNOWN_CA, &foreign, &failure);

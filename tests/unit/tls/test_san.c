@@ -119,6 +119,18 @@ static void test_names_match_by_their_own_kind(void **state)
     }
 }
 
+/* A second URI that is too long to be read is a second URI all the same. */
+static void test_spiffe_is_not_alone_beside_a_long_uri(void **state)
+{
+    static char uri[3000] = "uri:";
+    struct names names = {{URI("spiffe://td/a"), URI(uri)}};
+    struct failure failure;
+    (void)state;
+    memset(uri, 'x', sizeof(uri) - 1);
+    assert_int_equal(check(&names, "uri:spiffe://td/a", false, &failure),
+                     REASON_cert_name_mismatch);
+}
+
 static void test_common_name_counts_only_alone_and_by_leave(void **state)
 {
     static const struct names none = {0};
@@ -150,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_match_by_their_own_kind),
+        cmocka_unit_test(test_spiffe_is_not_alone_beside_a_long_uri),
         cmocka_unit_test(test_common_name_counts_only_alone_and_by_leave),
         cmocka_unit_test(test_mismatch_tells_both_sides),
     };

@@ -255,6 +255,13 @@ static void test_post_handshake_authentication_is_answered(void **state)
     assert_int_equal(gnutls_reauth(pair->server, 0), 0);
     assert_non_null(gnutls_certificate_get_peers(pair->server, &(unsigned){0}));
     check_up(pair, 1000);
+
+    /* What it says next is about the certificate, however much it said before we showed it. */
+    assert_false(tls_is_confirmed(pair->client));
+    gnutls_alert_send(pair->server, GNUTLS_AL_FATAL, GNUTLS_A_UNKNOWN_CA);
+    pair_read(pair, plain, sizeof(plain), &status);
+    assert_int_equal(status, TLS_FAILED);
+    assert_int_equal(tls_failure(pair->client)->reason, REASON_client_cert_untrusted);
     pair_free(pair);
 }
 
