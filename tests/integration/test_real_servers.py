@@ -147,6 +147,22 @@ def test_with_a_certificate_for_servers(serve, relay, ca, leaf, name, tls):
         expect_refusal(relay(server, certificate=wrong), server, "client_cert_unsupported")
 
 
+class RsaOnly(servers.OpensslServer):
+    """Accepts client certificates with RSA keys only."""
+
+    def command(self):
+        return [*super().command(), "-client_sigalgs", "rsa_pss_rsae_sha256:rsa_pkcs1_sha256"]
+
+
+def test_with_a_key_of_a_kind_that_the_server_does_not_take(tmp_path, relay, ca, leaf, gateway):
+    """The certificate is not sent at all then, but that one was not configured is not the reason.
+    (In TLS 1.2 GnuTLS gives up by itself.)"""
+    with RsaOnly(tmp_path, leaf, ca, "1.3") as server:
+        link = relay(server, certificate=gateway)
+        expect_refusal(link, server, "client_cert_unsupported")
+        assert "key's type" in link.ended()["detail"]
+
+
 @pytest.mark.parametrize("tls", TLS)
 @pytest.mark.parametrize("of", ["nobody", "another CA"])
 def test_nginx_answers_400(serve, relay, ca, other_ca, gateway, leaf, of, tls):
