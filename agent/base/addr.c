@@ -62,9 +62,12 @@ const char *addr_format(const struct addr *addr, char text[static ADDR_TEXT_MAX]
         snprintf(text, ADDR_TEXT_MAX, "[%s]:%u", ip, addr_port(addr));
         break;
     default:
-        /* A caller of a UNIX socket usually has no path: its length ends before it. */
-        snprintf(text, ADDR_TEXT_MAX, "unix:%s",
-                 addr->len > offsetof(struct sockaddr_un, sun_path) ? addr->un.sun_path : "");
+        /* A caller of a UNIX socket usually has no path, and a long one has no final NUL. */
+        snprintf(text, ADDR_TEXT_MAX, "unix:%.*s",
+                 addr->len > offsetof(struct sockaddr_un, sun_path)
+                     ? (int)(addr->len - offsetof(struct sockaddr_un, sun_path))
+                     : 0,
+                 addr->un.sun_path);
         break;
     }
     return text;

@@ -31,42 +31,27 @@ int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret_num
     return 0;
 }
 
-struct unit {
-    const char *word;
-    uint64_t factor;
-};
-
-/* Reads a number followed by exactly one of `units`, the last of which has the word NULL. */
-static int parse_with_unit(const char *text, const struct unit *units, uint64_t *ret_value)
+int parse_duration(const char *text, uint64_t *ret_ms)
 {
+    static const struct unit {
+        const char *word;
+        uint64_t ms;
+    } units[] = {
+        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0},
+    };
     uint64_t number;
     if (take_digits(&text, &number) < 0) {
         return -1;
     }
-    while (units->word != NULL && strcmp(units->word, text) != 0) {
-        units++;
+    const struct unit *unit = units;
+    while (unit->word != NULL && strcmp(unit->word, text) != 0) {
+        unit++;
     }
-    if (units->word == NULL || __builtin_mul_overflow(number, units->factor, &number)) {
+    if (unit->word == NULL || __builtin_mul_overflow(number, unit->ms, &number)) {
         return -1;
     }
-    *ret_value = number;
+    *ret_ms = number;
     return 0;
-}
-
-int parse_duration(const char *text, uint64_t *ret_ms)
-{
-    static const struct unit units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0},
-    };
-    return parse_with_unit(text, units, ret_ms);
-}
-
-int parse_size(const char *text, uint64_t *ret_bytes)
-{
-    static const struct unit units[] = {
-        {"", 1}, {"k", 1 << 10}, {"m", 1 << 20}, {"g", 1 << 30}, {NULL, 0},
-    };
-    return parse_with_unit(text, units, ret_bytes);
 }
 
 int parse_bool(const char *text, bool *ret_value)

@@ -13,10 +13,6 @@ int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret_num
  * has no unit and is refused, "0" included. Returns -1 also on overflow. */
 int parse_duration(const char *text, uint64_t *ret_ms);
 
-/* Reads a size in bytes: a number, or one with k, m or g (powers of 1024). Returns -1 also on
- * overflow. */
-int parse_size(const char *text, uint64_t *ret_bytes);
-
 /* Reads yes, no, on, off, true or false. */
 int parse_bool(const char *text, bool *ret_value);
 

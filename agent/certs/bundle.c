@@ -139,8 +139,7 @@ void bundle_truncate(struct bundle *bundle, size_t n)
     while (bundle->n > n) {
         bundle->n--;
         gnutls_x509_crt_deinit(bundle->crts[bundle->n]);
-        free(bundle->facts[bundle->n].subject);
-        free(bundle->facts[bundle->n].issuer);
+        inspect_release(&bundle->facts[bundle->n]);
     }
 }
 

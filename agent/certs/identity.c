@@ -1,18 +1,19 @@
 #include "certs/identity.h"
 
 #include "base/cleanup.h"
+#include "base/refs.h"
 #include "certs/bundle.h"
 #include "certs/handles.h"
 #include "certs/key.h"
+#include "certs/release.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define KEY_ID_BYTES 32 /* SHA-256 */
 
 struct identity {
-    _Atomic(unsigned) refs;
+    struct refs refs;
     struct bundle bundle;
     struct handles_identity handles;
 };
@@ -20,11 +21,6 @@ struct identity {
 static void release(struct identity **identity)
 {
     identity_unref(*identity);
-}
-
-static void release_pubkey(gnutls_pubkey_t *key)
-{
-    gnutls_pubkey_deinit(*key);
 }
 
 static bool has_issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t crt)
@@ -170,7 +166,7 @@ struct identity *identity_load(const struct identity_source *source, struct prob
         problems_error(problems, source->cert_place, "%s: out of memory", source->cert);
         return NULL;
     }
-    atomic_init(&identity->refs, 1);
+    refs_init(&identity->refs);
 
     int loaded = load_chain(identity, source, problems);
     identity->handles.key = key_read(source, problems);
@@ -189,13 +185,13 @@ struct identity *identity_load(const struct identity_source *source, struct prob
 
 struct identity *identity_ref(struct identity *identity)
 {
-    atomic_fetch_add(&identity->refs, 1);
+    refs_take(&identity->refs);
     return identity;
 }
 
 struct identity *identity_unref(struct identity *identity)
 {
-    if (identity == NULL || atomic_fetch_sub(&identity->refs, 1) > 1) {
+    if (identity == NULL || !refs_drop(&identity->refs)) {
         return NULL;
     }
     struct handles_identity *handles = &identity->handles;

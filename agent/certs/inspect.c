@@ -55,14 +55,9 @@ long inspect_days_left(const struct inspect_facts *facts, time_t now)
     return (long)(left >= 0 ? left / SECONDS_PER_DAY : -((-left - 1) / SECONDS_PER_DAY) - 1);
 }
 
-void inspect_free(struct inspect_facts *facts, size_t n)
+void inspect_release(struct inspect_facts *facts)
 {
-    if (facts == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        free(facts[i].subject);
-        free(facts[i].issuer);
-    }
-    free(facts);
+    free(facts->subject);
+    free(facts->issuer);
+    *facts = (struct inspect_facts){0};
 }

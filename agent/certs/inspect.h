@@ -16,5 +16,5 @@ struct inspect_facts {
 /* Whole days from `now` until `not_after`; negative when that has passed. */
 long inspect_days_left(const struct inspect_facts *facts, time_t now);
 
-/* Frees `n` facts and the array. Accepts NULL. */
-void inspect_free(struct inspect_facts *facts, size_t n);
+/* Frees what the facts own. */
+void inspect_release(struct inspect_facts *facts);

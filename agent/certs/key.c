@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "certs/pem.h"
+#include "certs/release.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -12,26 +13,6 @@
 
 /* A signature takes time with the cube of this: 16384 bits would block a worker for a second. */
 #define RSA_BITS_MAX 8192
-
-static void release_pubkey(gnutls_pubkey_t *key)
-{
-    gnutls_pubkey_deinit(*key);
-}
-
-static void release_privkey(gnutls_privkey_t *key)
-{
-    gnutls_privkey_deinit(*key);
-}
-
-static void release_x509_privkey(gnutls_x509_privkey_t *key)
-{
-    gnutls_x509_privkey_deinit(*key);
-}
-
-static void release_signature(gnutls_datum_t *signature)
-{
-    gnutls_free(signature->data);
-}
 
 /* Reading by the group is how a key of root is lent to our user, and fine. */
 static void warn_of_mode(const char *path, struct place place, struct problems *problems)
@@ -205,7 +186,7 @@ static bool can_sign(gnutls_privkey_t key)
 {
     static unsigned char text[] = "mtls-agent";
     const gnutls_datum_t message = {text, sizeof(text)};
-    AUTO(release_signature) gnutls_datum_t signature = {NULL, 0};
+    AUTO(release_datum) gnutls_datum_t signature = {NULL, 0};
     AUTO(release_pubkey) gnutls_pubkey_t public = NULL;
     gnutls_digest_algorithm_t digest;
     if (gnutls_pubkey_init(&public) < 0 || gnutls_pubkey_import_privkey(public, key, 0, 0) < 0 ||

@@ -1,17 +1,17 @@
 #include "certs/trust.h"
 
 #include "base/cleanup.h"
+#include "base/refs.h"
 #include "certs/bundle.h"
 #include "certs/handles.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char system_path[] = "system";
 
 struct trust {
-    _Atomic(unsigned) refs;
+    struct refs refs;
     struct bundle bundle; /* empty for the system's CAs */
     gnutls_certificate_credentials_t credentials;
 };
@@ -81,7 +81,7 @@ static struct trust *new_trust(void)
         free(trust);
         return NULL;
     }
-    atomic_init(&trust->refs, 1);
+    refs_init(&trust->refs);
     gnutls_certificate_set_retrieve_function3(trust->credentials, handles_retrieve);
     return trust;
 }
@@ -100,13 +100,13 @@ struct trust *trust_load(const char *path, struct place place, struct problems *
 
 struct trust *trust_ref(struct trust *trust)
 {
-    atomic_fetch_add(&trust->refs, 1);
+    refs_take(&trust->refs);
     return trust;
 }
 
 struct trust *trust_unref(struct trust *trust)
 {
-    if (trust == NULL || atomic_fetch_sub(&trust->refs, 1) > 1) {
+    if (trust == NULL || !refs_drop(&trust->refs)) {
         return NULL;
     }
     gnutls_certificate_free_credentials(trust->credentials);

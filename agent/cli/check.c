@@ -1,11 +1,10 @@
 #include "base/problems.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "cli/summary.h"
 #include "config/dump.h"
 #include "control/snapshot.h"
 
-#include <getopt.h>
-#include <stdbool.h>
 #include <stdio.h>
 
 static const char help[] =
@@ -17,46 +16,6 @@ static const char help[] =
     "  -c, --config FILE   the configuration (" CLI_DEFAULT_FILE ")\n"
     "      --dump          print the effective configuration, every default filled in\n"
     "  -h, --help          this text\n";
-
-struct options {
-    const char *file;
-    bool dump;
-};
-
-/* Returns the exit status when there is nothing to check, else -1 with the options. */
-static int parse_arguments(int argc, char **argv, struct options *ret_options)
-{
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"dump", no_argument, NULL, 'd'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    struct options options = {.file = CLI_DEFAULT_FILE};
-    int option;
-    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options.file = optarg;
-            break;
-        case 'd':
-            options.dump = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return CLI_GOOD;
-        default:
-            fputs(help, stderr);
-            return CLI_USAGE;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "mtls-agent check: unexpected argument '%s'\n%s", argv[optind], help);
-        return CLI_USAGE;
-    }
-    *ret_options = options;
-    return -1;
-}
 
 static int check(const struct options *options, struct problems *problems)
 {
@@ -79,7 +38,7 @@ static int check(const struct options *options, struct problems *problems)
 int cli_check(int argc, char **argv)
 {
     struct options options;
-    int status = parse_arguments(argc, argv, &options);
+    int status = options_parse(argc, argv, help, true, &options);
     if (status >= 0) {
         return status;
     }

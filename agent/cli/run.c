@@ -1,10 +1,10 @@
 #include "base/log.h"
 #include "base/problems.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "control/control.h"
 #include "control/snapshot.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -19,37 +19,6 @@ static const char help[] =
     "\n"
     "  -c, --config FILE   the configuration (" CLI_DEFAULT_FILE ")\n"
     "  -h, --help          this text\n";
-
-/* Returns the exit status when there is nothing to run, else -1 with the file's name. */
-static int parse_arguments(int argc, char **argv, const char **ret_file)
-{
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    const char *file = CLI_DEFAULT_FILE;
-    int option;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            file = optarg;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return CLI_GOOD;
-        default:
-            fputs(help, stderr);
-            return CLI_USAGE;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "mtls-agent run: unexpected argument '%s'\n%s", argv[optind], help);
-        return CLI_USAGE;
-    }
-    *ret_file = file;
-    return -1;
-}
 
 static void log_warning(void *ctx, bool is_error, const char *text)
 {
@@ -84,8 +53,8 @@ static int run(struct snapshot *snapshot, struct problems *problems)
 
 int cli_run(int argc, char **argv)
 {
-    const char *file;
-    int status = parse_arguments(argc, argv, &file);
+    struct options options;
+    int status = options_parse(argc, argv, help, false, &options);
     if (status >= 0) {
         return status;
     }
@@ -99,7 +68,7 @@ int cli_run(int argc, char **argv)
         fputs("mtls-agent: out of memory\n", stderr);
         return CLI_FAULT;
     }
-    struct snapshot *snapshot = snapshot_load(file, problems, &config);
+    struct snapshot *snapshot = snapshot_load(options.file, problems, &config);
     if (snapshot == NULL) {
         return refuse(problems, config);
     }

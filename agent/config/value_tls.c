@@ -11,16 +11,16 @@
 
 const char *value_tls_known(const struct config *config, char *text, size_t size)
 {
+    static const char more[] = "...";
     size_t len = 0;
     snprintf(text, size, "add a [certificate NAME] section");
-    for (size_t i = 0; i < config->n_certificates; i++) {
-        int n = snprintf(text + len, size - len, "%s%s", i == 0 ? "known: " : ", ",
-                         config->certificates[i].name);
-        len += (size_t)n;
-        if (len + 72 > size) {
-            snprintf(text + len, size - len, ", ...");
-            break;
-        }
+    /* A name that is refused for its length is told all the same. */
+    for (size_t i = 0; i < config->n_certificates && len < size; i++) {
+        len += (size_t)snprintf(text + len, size - len, "%s%s", i == 0 ? "known: " : ", ",
+                                config->certificates[i].name);
+    }
+    if (len >= size) {
+        memcpy(text + size - sizeof(more), more, sizeof(more));
     }
     return text;
 }

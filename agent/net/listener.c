@@ -76,16 +76,12 @@ static int check_replaceable(const struct addr *addr)
     return -1;
 }
 
-/* Gives the socket its owner and mode before anybody can find it at its path. */
-static int publish(const struct addr *hidden, const struct addr *addr,
-                   const struct listener_access *access)
+/* Gives the socket its owner and mode while nobody can connect yet. */
+static int admit(const struct addr *hidden, const struct listener_access *access)
 {
     const char *path = hidden->un.sun_path;
     bool ours = access->user == (uid_t)-1 && access->group == (gid_t)-1;
-    if ((!ours && chown(path, access->user, access->group) < 0) || chmod(path, access->mode) < 0) {
-        return -1;
-    }
-    return rename(path, addr->un.sun_path);
+    return (!ours && chown(path, access->user, access->group) < 0) ? -1 : chmod(path, access->mode);
 }
 
 /* A name beside the final one; shorter than `PATH.PID` where that would be too long for a socket.
@@ -107,14 +103,16 @@ static int open_unix(const struct addr *addr, const struct listener_access *acce
 {
     struct addr hidden;
     AUTO_CLOSE int fd = open_stream(AF_UNIX);
-    if (fd < 0 || check_replaceable(addr) < 0 || hide(addr, &hidden) < 0) {
+    if (fd < 0 || check_replaceable(addr) < 0 || hide(addr, &hidden) < 0 ||
+        check_replaceable(&hidden) < 0) {
         return -1;
     }
     (void)unlink(hidden.un.sun_path);
     if (bind(fd, &hidden.sa, hidden.len) < 0) {
         return -1;
     }
-    if (listen(fd, BACKLOG) < 0 || publish(&hidden, addr, access) < 0) {
+    if (admit(&hidden, access) < 0 || listen(fd, BACKLOG) < 0 ||
+        rename(hidden.un.sun_path, addr->un.sun_path) < 0) {
         int error = errno;
         (void)unlink(hidden.un.sun_path);
         errno = error;

@@ -9,11 +9,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* A backend's host that vanished is noticed after about two minutes, however long the idle timeout.
- */
+/* A backend's host that vanished is noticed after two minutes, with data in flight or without,
+ * however long the idle timeout. */
 #define KEEPALIVE_IDLE_S     60
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_PROBES     4
+#define USER_TIMEOUT_MS      (120 * 1000)
 
 static void set(int fd, int level, int option, int value)
 {
@@ -34,6 +35,7 @@ static void keep_alive(int fd)
     set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
     set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
     set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+    set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 }
 
 int socket_connect(const struct addr *addr)
@@ -97,7 +99,8 @@ void socket_explain(int error, struct failure *ret_failure)
         reason = REASON_unreachable;
         break;
     }
-    failure_set(ret_failure, reason, "%s", strerror(error));
+    failure_set(ret_failure, reason, "%s%s", strerror(error),
+                error == EADDRNOTAVAIL ? ": no free local port, or no address of that family" : "");
 }
 
 void socket_abort_on_close(int fd)
@@ -106,17 +109,26 @@ void socket_abort_on_close(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
+/* The state of a TCP connection, or -1 for a socket of another kind. */
+static int tcp_state(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_state : -1;
+}
+
 size_t socket_unacknowledged(int fd)
 {
+    int state = tcp_state(fd);
     int unsent = 0;
-    return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0 ? (size_t)unsent : 0;
+    /* After a reset the count stays as it was. */
+    bool counts = state >= 0 && state != TCP_CLOSE && ioctl(fd, SIOCOUTQ, &unsent) == 0;
+    return counts && unsent > 0 ? (size_t)unsent : 0;
 }
 
 bool socket_is_gone(int fd)
 {
-    struct tcp_info info;
-    socklen_t len = sizeof(info);
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE;
+    return tcp_state(fd) == TCP_CLOSE;
 }
 
 ssize_t socket_send(int fd, const void *bytes, size_t len)

@@ -25,8 +25,9 @@ void socket_explain(int error, struct failure *ret_failure);
 /* Makes close() abort the connection: a TCP peer gets a reset, not an end of file. */
 void socket_abort_on_close(int fd);
 
-/* Bytes handed to the kernel that the peer's kernel has not acknowledged yet; 0 when that cannot be
- * known. */
+/* Bytes handed to the kernel of a TCP connection that the peer's kernel has not acknowledged yet:
+ * what a reset would take back. 0 for a connection that is gone, and for UNIX sockets, which take
+ * nothing back. */
 size_t socket_unacknowledged(int fd);
 
 /* True when a TCP connection is over in both directions, for example by the peer's reset. */

@@ -94,43 +94,36 @@ void alert_explain(gnutls_alert_description_t alert, const struct alert_context 
                         name != NULL ? name : "unknown", ours ? our_part(context) : "");
 }
 
+static const struct {
+    int error;
+    enum reason reason;
+} known_errors[] = {
+    {GNUTLS_E_UNSUPPORTED_VERSION_PACKET, REASON_tls_version},
+    {GNUTLS_E_UNKNOWN_CIPHER_SUITE, REASON_tls_no_common_cipher},
+    {GNUTLS_E_NO_CIPHER_SUITES, REASON_tls_no_common_cipher},
+    {GNUTLS_E_INSUFFICIENT_CREDENTIALS, REASON_tls_no_common_cipher},
+    {GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM, REASON_tls_no_common_cipher},
+    {GNUTLS_E_UNWANTED_ALGORITHM, REASON_tls_no_common_cipher},
+    {GNUTLS_E_DH_PRIME_UNACCEPTABLE, REASON_tls_no_common_cipher},
+    {GNUTLS_E_ECC_NO_SUPPORTED_CURVES, REASON_tls_no_common_cipher},
+    {GNUTLS_E_ECC_UNSUPPORTED_CURVE, REASON_tls_no_common_cipher},
+    {GNUTLS_E_KEY_USAGE_VIOLATION, REASON_cert_purpose},
+    {GNUTLS_E_CERTIFICATE_ERROR, REASON_cert_untrusted},
+    {GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR, REASON_cert_untrusted},
+    {GNUTLS_E_X509_UNSUPPORTED_CRITICAL_EXTENSION, REASON_cert_untrusted},
+    {GNUTLS_E_PK_SIGN_FAILED, REASON_own_key_unusable},
+    {GNUTLS_E_PRIVKEY_VERIFICATION_ERROR, REASON_own_key_unusable},
+    {GNUTLS_E_MEMORY_ERROR, REASON_internal},
+    {GNUTLS_E_PUSH_ERROR, REASON_internal}, /* our own output buffer is full or cannot grow */
+};
+
 void alert_explain_error(int error, struct failure *ret_failure)
 {
-    enum reason reason;
-    switch (error) {
-    case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
-        reason = REASON_tls_version;
-        break;
-    case GNUTLS_E_UNKNOWN_CIPHER_SUITE:
-    case GNUTLS_E_NO_CIPHER_SUITES:
-    case GNUTLS_E_INSUFFICIENT_CREDENTIALS:
-    case GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM:
-    case GNUTLS_E_UNWANTED_ALGORITHM:
-    case GNUTLS_E_DH_PRIME_UNACCEPTABLE:
-    case GNUTLS_E_ECC_NO_SUPPORTED_CURVES:
-    case GNUTLS_E_ECC_UNSUPPORTED_CURVE:
-        reason = REASON_tls_no_common_cipher;
-        break;
-    case GNUTLS_E_KEY_USAGE_VIOLATION:
-        reason = REASON_cert_purpose;
-        break;
-    case GNUTLS_E_CERTIFICATE_ERROR:
-    case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR:
-    case GNUTLS_E_X509_UNSUPPORTED_CRITICAL_EXTENSION:
-        reason = REASON_cert_untrusted;
-        break;
-    case GNUTLS_E_PK_SIGN_FAILED:
-    case GNUTLS_E_PRIVKEY_VERIFICATION_ERROR:
-        reason = REASON_own_key_unusable;
-        break;
-    case GNUTLS_E_MEMORY_ERROR:
-    case GNUTLS_E_PUSH_ERROR: /* our own output buffer is full or cannot grow */
-    case GNUTLS_E_INTERNAL_ERROR:
-        reason = REASON_internal;
-        break;
-    default:
-        reason = REASON_tls_protocol;
-        break;
+    enum reason reason = REASON_tls_protocol;
+    for (size_t i = 0; i < sizeof(known_errors) / sizeof(known_errors[0]); i++) {
+        if (known_errors[i].error == error) {
+            reason = known_errors[i].reason;
+        }
     }
     failure_set(ret_failure, reason, "%s", gnutls_strerror(error));
 }

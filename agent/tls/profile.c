@@ -17,12 +17,15 @@
 
 static const char out_of_memory[] = "out of memory";
 
-/* What would loosen the trust rules of every service, however expert the operator. */
-static bool loosens_trust(const char *priority)
+/* Words that would loosen the trust rules of a service, however expert the operator, or that our
+ * own rules leave without effect. */
+static bool touches_trust(const char *priority)
 {
     static const char *const forbidden[] = {
-        "%VERIFY_ALLOW",   "%VERIFY_DISABLE", "%PROFILE_VERY_WEAK",    "%PROFILE_LOW",
-        "%PROFILE_LEGACY", "%DEBUG_ALLOW",    "%UNSAFE_RENEGOTIATION", "%PARTIAL_RENEGOTIATION",
+        "%VERIFY_ALLOW",         "%VERIFY_DISABLE",        "%PROFILE_VERY_WEAK",
+        "%PROFILE_LOW",          "%PROFILE_LEGACY",        "%DEBUG_ALLOW",
+        "%UNSAFE_RENEGOTIATION", "%PARTIAL_RENEGOTIATION", "%DISABLE_WILDCARDS",
+        "%NO_STATUS_REQUEST",
     };
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
         if (strcasestr(priority, forbidden[i]) != NULL) {
@@ -50,8 +53,9 @@ static int set_priority(struct profile *profile, const struct profile_options *o
                         const char **ret_why)
 {
     const char *base = options->priority != NULL ? options->priority : OUR_PRIORITY;
-    if (options->priority != NULL && loosens_trust(base)) {
-        *ret_why = "it loosens the verification of backends, which this agent never does";
+    if (options->priority != NULL && touches_trust(base)) {
+        *ret_why = "it has a word that changes how backends are verified, which a priority string "
+                   "cannot do here";
         return -1;
     }
     AUTO_FREE char *text = NULL;
@@ -146,7 +150,7 @@ struct profile *profile_new(const struct profile_options *options, const char **
         *ret_why = out_of_memory;
         return NULL;
     }
-    atomic_init(&profile->refs, 1);
+    refs_init(&profile->refs);
     profile->identity = options->identity != NULL ? identity_ref(options->identity) : NULL;
     profile->trust = trust_ref(options->trust);
     profile->allow_common_name = options->allow_common_name;
@@ -162,13 +166,13 @@ struct profile *profile_new(const struct profile_options *options, const char **
 
 struct profile *profile_ref(struct profile *profile)
 {
-    atomic_fetch_add_explicit(&profile->refs, 1, memory_order_relaxed);
+    refs_take(&profile->refs);
     return profile;
 }
 
 struct profile *profile_unref(struct profile *profile)
 {
-    if (profile == NULL || atomic_fetch_sub_explicit(&profile->refs, 1, memory_order_acq_rel) > 1) {
+    if (profile == NULL || !refs_drop(&profile->refs)) {
         return NULL;
     }
     for (size_t i = 0; i < profile->n_names; i++) {

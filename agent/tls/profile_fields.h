@@ -1,16 +1,15 @@
 /* A profile's fields: for the room tls/ only. */
 #pragma once
 
+#include "base/refs.h"
 #include "tls/profile.h"
-
-#include <stdatomic.h>
 
 #include <gnutls/gnutls.h>
 
 #define PROFILE_PIN_BYTES 32
 
 struct profile {
-    _Atomic(unsigned) refs;
+    struct refs refs;
     struct identity *identity;
     struct trust *trust;
     gnutls_priority_t priority;

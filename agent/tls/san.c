@@ -139,6 +139,10 @@ static void tell_wanted(const struct name *names, size_t n_names, char *text, si
 static void tell_san(int type, const char *bytes, size_t len, char *text, size_t size)
 {
     char ip[INET6_ADDRSTRLEN];
+    if (type != GNUTLS_SAN_IPADDRESS && memchr(bytes, '\0', len) != NULL) {
+        tell(text, size, "a name with a NUL byte in it");
+        return;
+    }
     struct name name = {.text = (char *)(uintptr_t)bytes};
     switch (type) {
     case GNUTLS_SAN_DNSNAME:

@@ -34,6 +34,8 @@ struct tls {
     bool verified;    /* the trust decision was made, in favour of the peer */
     bool established; /* the handshake is complete */
     bool confirmed;
+    bool declined; /* a renegotiation */
+    bool said_goodbye;
 };
 
 static struct tls *of_session(gnutls_session_t session)
@@ -261,6 +263,9 @@ static bool absorb(struct tls *tls, int *rc)
 {
     switch (*rc) {
     case GNUTLS_E_REAUTH_REQUEST:
+        if (tls->said_goodbye) {
+            return true; /* there is no way left to answer, and what comes is still to be read */
+        }
         if (++tls->reauths > REAUTH_MAX) {
             *rc = GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
             return false;
@@ -269,6 +274,8 @@ static bool absorb(struct tls *tls, int *rc)
         tls->confirmed = false; /* it judges anew */
         return *rc >= 0;
     case GNUTLS_E_REHANDSHAKE: /* declined by going on: RFC 5246 section 7.4.1.1 allows it */
+        tls->declined = true;
+        return true;
     case GNUTLS_E_INTERRUPTED:
         return true;
     case GNUTLS_E_AGAIN: /* also after each ticket and KeyUpdate, with more at hand */
@@ -320,13 +327,35 @@ enum tls_status tls_write(struct tls *tls, const uint8_t *plain, size_t len, str
 void tls_close(struct tls *tls, struct buf *out)
 {
     lend(tls, NULL, out);
+    tls->said_goodbye = true;
     gnutls_bye(tls->session, GNUTLS_SHUT_WR);
     give_back(tls, TLS_DONE);
+}
+
+/* What the socket's error says of the backend; false when the backend itself closed or aborted. */
+static bool is_beyond_backend(struct tls *tls, int error)
+{
+    switch (error) {
+    case ENOMEM:
+        failure_set(&tls->failure, REASON_internal, "out of memory");
+        return true;
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+        failure_set(&tls->failure, REASON_unreachable, "the backend answers no longer: %s",
+                    strerror(error));
+        return true;
+    default:
+        return false;
+    }
 }
 
 void tls_end(struct tls *tls, int error)
 {
     const char *how = error == 0 ? "closed" : "aborted";
+    if (is_beyond_backend(tls, error)) {
+        return;
+    }
     if (!tls->established) {
         failure_set(&tls->failure, REASON_upstream_reset,
                     "the backend %s the connection during the TLS handshake", how);
@@ -370,6 +399,11 @@ bool tls_is_resumed(const struct tls *tls)
 bool tls_is_confirmed(const struct tls *tls)
 {
     return tls->confirmed;
+}
+
+bool tls_has_declined(const struct tls *tls)
+{
+    return tls->declined;
 }
 
 const char *tls_library_version(void)

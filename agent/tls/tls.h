@@ -77,5 +77,8 @@ bool tls_is_resumed(const struct tls *tls);
  * tells only by its first ticket or byte. */
 bool tls_is_confirmed(const struct tls *tls);
 
+/* True when the peer asked for a renegotiation (TLS 1.2): it may wait for it in vain. */
+bool tls_has_declined(const struct tls *tls);
+
 /* The version of the GnuTLS library in use. */
 const char *tls_library_version(void);

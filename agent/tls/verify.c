@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "certs/handles.h"
+#include "certs/release.h"
 #include "tls/profile_fields.h"
 #include "tls/san.h"
 
@@ -24,25 +25,6 @@
 #define STAPLE_FAULTS                                                                              \
     (GNUTLS_CERT_MISSING_OCSP_STATUS | GNUTLS_CERT_INVALID_OCSP_STATUS |                           \
      GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED | GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE)
-
-static void release_crt(gnutls_x509_crt_t *crt)
-{
-    if (*crt != NULL) {
-        gnutls_x509_crt_deinit(*crt);
-    }
-}
-
-static void release_pubkey(gnutls_pubkey_t *key)
-{
-    if (*key != NULL) {
-        gnutls_pubkey_deinit(*key);
-    }
-}
-
-static void release_datum(gnutls_datum_t *datum)
-{
-    gnutls_free(datum->data);
-}
 
 static int import(const gnutls_datum_t *der, gnutls_x509_crt_t *ret_crt)
 {
@@ -169,7 +151,8 @@ static int refuse_status(const gnutls_datum_t *chain, unsigned n, unsigned statu
     }
     if ((status & GNUTLS_CERT_INSECURE_ALGORITHM) != 0) {
         failure_set(ret_failure, REASON_cert_weak,
-                    "a key or a signature of the chain is below the medium profile");
+                    "a key or a signature of the chain is weaker than the medium profile, or than "
+                    "what `priority` asks for");
         return -1;
     }
     if ((status & GNUTLS_CERT_PURPOSE_MISMATCH) != 0) {

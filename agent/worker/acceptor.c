@@ -16,6 +16,10 @@
 /* Callers taken in per event, so that a storm of them leaves time for those who are in. */
 #define ACCEPT_MAX 64
 
+/* Callers taken in at the end: as many as the kernel's queue can hold, and not who comes meanwhile.
+ */
+#define DRAIN_MAX 4096
+
 /* When descriptors or memory run out, the callers wait in the kernel's queue for so long. */
 #define PAUSE_MS 100
 
@@ -114,10 +118,10 @@ int acceptor_start(struct worker *worker, struct slot *slot, int fd)
 void acceptor_drain(struct list *link)
 {
     struct acceptor *acceptor = list_item(link, struct acceptor, link);
-    int error;
-    do {
+    int error = 0;
+    for (unsigned i = 0; i < DRAIN_MAX && (error == 0 || is_passing(error)); i++) {
         error = accept_one(acceptor);
-    } while (error == 0 || is_passing(error));
+    }
     acceptor_stop(link);
 }
 

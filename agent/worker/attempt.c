@@ -7,7 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define HEADROOM ((size_t)256 * 1024)
+#define HEADROOM_PIECE  4096 /* bytes */
+#define HEADROOM_PIECES 64
 
 struct attempt {
     struct worker *worker;
@@ -51,12 +52,20 @@ static void want(struct attempt *attempt)
 }
 
 /* Judging a certificate takes many small allocations, and libtasn1 follows a NULL where one of them
- * fails. So a handshake goes on only while more is free than it could need. */
+ * fails. So a handshake goes on only while more is free than it could need: in pieces, for after a
+ * crowd there may be plenty and no large piece in it. */
 static bool has_headroom(void)
 {
-    void *volatile room = malloc(HEADROOM); /* volatile, or the compiler takes the pair out */
-    free(room);
-    return room != NULL;
+    void *volatile pieces[HEADROOM_PIECES]; /* or the compiler takes the pairs out */
+    size_t n = 0;
+    while (n < HEADROOM_PIECES && (pieces[n] = malloc(HEADROOM_PIECE)) != NULL) {
+        n++;
+    }
+    bool is_enough = n == HEADROOM_PIECES;
+    while (n > 0) {
+        free(pieces[--n]);
+    }
+    return is_enough;
 }
 
 static void handshake(struct attempt *attempt, struct tls_input *in)

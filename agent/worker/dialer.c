@@ -93,6 +93,9 @@ static void begin_next(struct dialer *dialer)
             break;
         }
         note_failure(dialer, &endpoint->addr, false, &failure);
+        /* What this host lacks, it lacks for every address. */
+        dialer->budget_spent |=
+            failure.reason == REASON_internal || failure.reason == REASON_limit_reached;
     }
     if (may_begin(dialer)) {
         deadline_set(dialer->pace, PACE_MS);
@@ -204,7 +207,7 @@ struct dialer *dialer_cancel(struct dialer *dialer)
     if (dialer == NULL) {
         return NULL;
     }
-    for (size_t i = 0; i < dialer->n_begun; i++) {
+    for (size_t i = 0; dialer->attempts != NULL && i < dialer->n_begun; i++) {
         attempt_cancel(dialer->attempts[i]);
     }
     deadline_free(dialer->pace);

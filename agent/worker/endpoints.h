@@ -4,9 +4,8 @@
 
 #include "base/addr.h"
 #include "base/name.h"
-#include "base/reason.h"
+#include "base/refs.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 
 struct endpoint {
@@ -15,7 +14,7 @@ struct endpoint {
 };
 
 struct endpoints {
-    _Atomic(unsigned) refs;
+    struct refs refs;
     char *detail; /* with n == 0: what DNS said, for the log; owned, may be NULL */
     size_t n;     /* 0: resolving failed (`dns_failed`) and there is no earlier answer */
     struct endpoint list[];

@@ -4,6 +4,7 @@
 #include "worker/relay_fields.h"
 #include "worker/verdict.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -17,7 +18,9 @@ static void moved(struct relay *relay)
 static void fail_send(struct relay *relay, int error)
 {
     buf_release(&relay->upstream.unsent);
-    if (!relay->upstream_finished) {
+    if (error == ENOMEM) {
+        verdict_end(relay, REASON_internal, "out of memory");
+    } else if (!relay->upstream_finished) {
         /* The backend's side may hold an alert that says why it left: read on until it ends. */
         relay->send_error = error;
     } else if (!(relay->caller_finished && relay->only_goodbye)) {
@@ -37,9 +40,9 @@ static void pass_on_end(struct relay *relay)
     relay->caller_finished = true;
     relay->heard = relay->received;
     relay->only_goodbye = buf_len(&relay->upstream.unsent) == 0;
-    verdict_start_closing(relay);
     tls_close(relay->upstream.tls, &relay->worker->flight);
     send_flight(relay);
+    verdict_start_closing(relay);
 }
 
 static void encrypt(struct relay *relay, const uint8_t *plain, size_t len)
@@ -128,6 +131,7 @@ void pump_decrypt(struct relay *relay, struct tls_input *in)
     size_t len;
     enum tls_status status =
         tls_read(tls, in, &relay->worker->flight, relay->worker->plain, WORKER_PLAIN_MAX, &len);
+    assert(in->len == 0 || status == TLS_CLOSED || status == TLS_FAILED); /* there was room */
     if (len > 0) {
         deliver(relay, relay->worker->plain, len);
     }

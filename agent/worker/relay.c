@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* How often to look whether the caller's kernel has taken the last bytes before a reset. There is
- * no event for that. */
-#define LAST_BYTES_MS 10
+/* How long to wait before looking again whether the caller's kernel has taken the last bytes before
+ * a reset: there is no event for that. Twice as long each time. */
+#define LOOK_MIN_MS 10
+#define LOOK_MAX_MS 250
 
 /* ---- what follows from where things stand ---- */
 
@@ -33,9 +34,12 @@ static bool delivered_all(const struct relay *relay)
 
 static void judge(struct relay *relay)
 {
+    if (relay->over) {
+        return; /* an end of file after that would speak of more than was delivered */
+    }
     tell_caller(relay);
     if (relay->failing && delivered_all(relay)) {
-        relay->over = true;
+        verdict_conclude(relay);
     } else if (relay->caller_told && relay->caller_finished &&
                buf_len(&relay->upstream.unsent) == 0) {
         verdict_end(relay, REASON_ok, "");
@@ -70,7 +74,9 @@ static void set_deadline(struct relay *relay)
         at = sooner(at, relay->close_by_ms);
     }
     if (relay->failing && buf_len(&relay->to_caller) == 0) {
-        at = sooner(at, now + LAST_BYTES_MS);
+        relay->look_ms =
+            relay->look_ms == 0 ? LOOK_MIN_MS : sooner(2 * relay->look_ms, LOOK_MAX_MS);
+        at = sooner(at, now + relay->look_ms);
     }
     if (at != UINT64_MAX) {
         deadline_set(relay->deadline, at > now ? at - now : 0);
@@ -127,23 +133,30 @@ static void on_upstream(void *ctx, unsigned events)
     settle(relay, was_closing);
 }
 
+static void end_closing(struct relay *relay)
+{
+    if (verdict_extend_closing(relay)) {
+        set_deadline(relay);
+    } else if (relay->failing) {
+        verdict_conclude(relay);
+    } else {
+        verdict_end(relay, REASON_close_timeout,
+                    relay->caller_finished ? "the caller had finished, the backend did not"
+                                           : "the backend had finished, the caller did not");
+    }
+}
+
 static void on_deadline(void *ctx)
 {
     struct relay *relay = ctx;
     uint64_t now = uv_now(&relay->worker->loop);
     uint64_t idle = relay->service->idle_timeout_ms;
     if (relay->close_by_ms > 0 && now >= relay->close_by_ms) {
-        if (relay->failing) {
-            relay->over = true;
-        } else {
-            verdict_end(relay, REASON_close_timeout,
-                        relay->caller_finished ? "the caller had finished, the backend did not"
-                                               : "the backend had finished, the caller did not");
-        }
+        end_closing(relay);
     } else if (idle > 0 && now >= relay->moved_ms + idle) {
         verdict_end(relay, REASON_idle_timeout, "no byte moved either way");
-    } else {
-        set_deadline(relay);
+    } else if (!relay->failing) {
+        set_deadline(relay); /* else settle() does */
     }
     settle(relay, true);
 }

@@ -21,6 +21,8 @@ struct relay {
     uint64_t sent, received;
     uint64_t moved_ms;    /* when a byte last moved, either way */
     uint64_t close_by_ms; /* 0: no side has finished yet */
+    uint64_t look_ms;     /* the last wait for the caller's kernel to take the last bytes */
+    size_t undelivered;   /* of what finished sides had sent, when that was last looked at */
 
     bool caller_finished;   /* the caller's end of file was read, and passed on as close_notify */
     bool caller_hung_up;    /* told of while we were not reading */
@@ -30,8 +32,7 @@ struct relay {
     uint64_t heard;         /* what had been received when the caller finished */
     int send_error;         /* of the upstream's socket; its last words are still to be read */
 
-    bool
-        failing; /* the backend's side has failed: what came before is delivered, then it is over */
+    bool failing; /* the backend's side has failed; it is over once what came before is delivered */
     bool over;
     struct failure failure;
 };

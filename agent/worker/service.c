@@ -9,7 +9,7 @@ struct service *service_new(size_t id, const char *name, struct profile *profile
     if (service == NULL) {
         return NULL;
     }
-    atomic_init(&service->refs, 1);
+    refs_init(&service->refs);
     atomic_init(&service->open, 0);
     service->id = id;
     service->profile = profile_ref(profile);
@@ -19,13 +19,13 @@ struct service *service_new(size_t id, const char *name, struct profile *profile
 
 struct service *service_ref(struct service *service)
 {
-    atomic_fetch_add_explicit(&service->refs, 1, memory_order_relaxed);
+    refs_take(&service->refs);
     return service;
 }
 
 struct service *service_unref(struct service *service)
 {
-    if (service == NULL || atomic_fetch_sub_explicit(&service->refs, 1, memory_order_acq_rel) > 1) {
+    if (service == NULL || !refs_drop(&service->refs)) {
         return NULL;
     }
     profile_unref(service->profile);

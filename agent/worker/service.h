@@ -2,6 +2,7 @@
  * connections. */
 #pragma once
 
+#include "base/refs.h"
 #include "tls/profile.h"
 
 #include <stdatomic.h>
@@ -10,14 +11,13 @@
 #include <stdint.h>
 
 struct service {
-    _Atomic(unsigned) refs;
+    struct refs refs;
     size_t id;               /* the service's place in every worker's table */
     char *name;              /* owned */
     struct profile *profile; /* a reference */
 
-    /* 0: off */
-    uint64_t connect_timeout_ms, handshake_timeout_ms, idle_timeout_ms, close_timeout_ms;
-    uint64_t max_lifetime_ms;
+    uint64_t connect_timeout_ms, handshake_timeout_ms, close_timeout_ms;
+    uint64_t idle_timeout_ms, max_lifetime_ms; /* 0: off */
 
     uint64_t max_connections;
     bool truncation_is_eof;

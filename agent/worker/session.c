@@ -48,6 +48,7 @@ static void log_relay(struct log_line *line, const struct relay *relay)
     log_text(line, "tls", tls_version(tls));
     log_text(line, "cipher", tls_cipher(tls));
     log_bool(line, "resumed", tls_is_resumed(tls));
+    log_text(line, "renegotiation", tls_has_declined(tls) ? "declined" : NULL);
     log_number(line, "sent", relay_sent(relay));
     log_number(line, "received", relay_received(relay));
 }
@@ -180,8 +181,8 @@ static void on_deadline(void *ctx)
 }
 
 /* Before the relay begins nothing is read from the caller: what it sends waits in the kernel's
- * buffer, which is bounded. An end of file alone may be a half-close, so it does not end anything.
- */
+ * buffer, which is bounded. An end of file alone may be a half-close, so it does not end anything;
+ * behind it nothing more can be watched for, and the attempts' deadlines decide. */
 static void on_caller_early(void *ctx, unsigned events)
 {
     struct session *session = ctx;

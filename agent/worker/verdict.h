@@ -4,11 +4,19 @@
 #include "base/failure.h"
 #include "worker/relay.h"
 
-/* The relay is over. The first such verdict stands. */
+/* The relay is over, with the verdict that stands. */
+void verdict_conclude(struct relay *relay);
+
+/* The relay is over, for this reason. The first such verdict stands. */
 void verdict_end(struct relay *relay, enum reason reason, const char *detail);
 
-/* One side has finished: the other has close_timeout_ms from the first time that this is said. */
+/* One side has finished, or failed: the other has close_timeout_ms from the first time that this is
+ * said. */
 void verdict_start_closing(struct relay *relay);
+
+/* When that time is over: a side has not finished while what it sent is still being taken by a slow
+ * reader. If more of it was since the last look, sets the time anew and returns true. */
+bool verdict_extend_closing(struct relay *relay);
 
 /* The backend's side has failed: the relay is over once all that came before is delivered. The
  * first such verdict stands. */

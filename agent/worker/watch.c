@@ -1,5 +1,7 @@
 #include "worker/watch.h"
 
+#include "net/socket.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@ struct watch *watch_open(uv_loop_t *loop, int fd, watch_ready *ready, void *ctx)
     struct watch *watch = calloc(1, sizeof(*watch));
     if (watch == NULL || uv_poll_init(loop, &watch->poll, fd) < 0) {
         free(watch);
+        socket_abort_on_close(fd); /* whoever is there must not take it for an orderly end */
         close(fd);
         return NULL;
     }

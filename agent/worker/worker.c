@@ -24,6 +24,9 @@
 #define CROWD        64
 #define GIVE_BACK_MS 200
 
+/* Sessions dialled per turn of the loop when their endpoints become known. */
+#define RESUME_MAX 64
+
 struct mail {
     struct letter letter; /* first: the mailbox hands back a pointer to it */
     size_t slot;
@@ -60,9 +63,25 @@ static void resolve(struct worker *worker, struct mail *mail)
     struct slot *slot = &worker->slots[mail->slot];
     endpoints_unref(slot->endpoints);
     slot->endpoints = cleanup_steal(mail->endpoints);
+    worker->resuming |= !list_empty(&slot->waiting);
+}
 
-    while (!list_empty(&slot->waiting)) {
-        session_resolved(slot->waiting.next);
+/* Dials for those who waited for endpoints: some at a time, so that a crowd of them does not keep
+ * every other connection waiting. */
+static void resume(struct worker *worker)
+{
+    unsigned left = RESUME_MAX;
+    worker->resuming = false;
+    for (size_t i = 0; i < worker->n_slots; i++) {
+        struct slot *slot = &worker->slots[i];
+        while (slot->endpoints != NULL && !list_empty(&slot->waiting)) {
+            if (left-- == 0) {
+                worker->resuming = true;
+                uv_async_send(&worker->bell);
+                return;
+            }
+            session_resolved(slot->waiting.next);
+        }
     }
 }
 
@@ -84,7 +103,7 @@ static void read_mail(struct worker *worker)
 
 static void tell_if_drained(struct worker *worker)
 {
-    if (worker->draining && list_empty(&worker->sessions)) {
+    if (worker->draining && list_empty(&worker->acceptors) && list_empty(&worker->sessions)) {
         atomic_store(&worker->drained, true);
         worker->watcher.changed(worker->watcher.ctx);
     }
@@ -160,6 +179,9 @@ static void on_bell(uv_async_t *bell)
     struct worker *worker = bell->data;
     uint64_t pings = atomic_load(&worker->pings);
     read_mail(worker);
+    if (worker->resuming) {
+        resume(worker);
+    }
     if (atomic_load(&worker->drain)) {
         drain(worker);
     }

@@ -45,6 +45,7 @@ struct worker {
     size_t n_sessions, most_sessions; /* now, and since memory was last given back */
     struct deadline *give_back;       /* of memory, after a crowd has left */
     bool draining;
+    bool resuming; /* sessions that waited for endpoints are still to be dialled */
 
     /* Scratch: used within one callback, empty between. */
     uint8_t *plain;    /* WORKER_PLAIN_MAX */

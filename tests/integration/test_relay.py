@@ -363,6 +363,52 @@ def test_close_timeout_after_the_backends_end(relay, leaf, ca):
             assert 0.4 <= seconds(line) < 5
 
 
+def read_steadily(read, total, seconds):
+    """Reads `total` bytes at a pace that takes so long."""
+    pieces, pace = [], threading.Event()
+    while (got := sum(map(len, pieces))) < total:
+        piece = read(min(64 * 1024, total - got))
+        if not piece:
+            break
+        pieces.append(piece)
+        pace.wait(seconds * len(piece) / total)
+    return b"".join(pieces)
+
+
+def test_close_timeout_does_not_hurry_a_slow_reader(relay, leaf, ca):
+    """What the backend said before its end is still being taken: that is not waiting for nothing."""
+    answer = payload(5 * MIB)
+
+    def handler(connection):
+        connection.write(answer)
+        connection.close_notify()
+        connection.wait_closed()
+
+    with TlsBackend(handler, leaf, ca) as backend:
+        link = relay(backend, close_timeout="500ms")
+        with link.call() as sock:
+            assert read_steadily(sock.recv, len(answer), seconds=2.5) == answer
+            assert expect_eof(sock) == b""
+
+
+def test_close_timeout_does_not_hurry_a_slow_backend(relay, leaf, ca):
+    request, got = payload(5 * MIB), []
+
+    def handler(connection):
+        got.append(read_steadily(connection.read, len(request), seconds=2.5))
+        assert connection.read_all() == b""
+        connection.write(b"thanks")
+        connection.close_notify()
+
+    with TlsBackend(handler, leaf, ca) as backend:
+        link = relay(backend, close_timeout="500ms")
+        with link.call() as sock:
+            sender = Sender(sock, request, half_close=True)
+            assert recv_exact(sock, 6) == b"thanks"
+            sender.finish()
+        assert got == [request]
+
+
 def test_close_timeout_does_not_take_the_answer_from_a_slow_reader(relay, leaf, ca):
     """The backend has said all, and the kernel has it: that we let go does not make it less."""
     answer = payload(MIB // 2)

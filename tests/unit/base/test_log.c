@@ -64,8 +64,9 @@ static const char *written(void)
 {
     set_reader_flags(O_NONBLOCK);
     ssize_t n;
-    while ((n = read(captured.reader, captured.text + captured.len,
-                     sizeof(captured.text) - captured.len - 1)) > 0) {
+    while (captured.len < sizeof(captured.text) - 1 &&
+           (n = read(captured.reader, captured.text + captured.len,
+                     sizeof(captured.text) - 1 - captured.len)) > 0) {
         captured.len += (size_t)n;
     }
     captured.text[captured.len] = '\0';

@@ -68,23 +68,6 @@ static void durations_have_units(void **state)
     assert_int_equal(ms, 7);
 }
 
-static void sizes_may_have_units(void **state)
-{
-    (void)state;
-    uint64_t bytes;
-    assert_int_equal(parse_size("512", &bytes), 0);
-    assert_int_equal(bytes, 512);
-    assert_int_equal(parse_size("16k", &bytes), 0);
-    assert_int_equal(bytes, 16384);
-    assert_int_equal(parse_size("2m", &bytes), 0);
-    assert_int_equal(bytes, 2 << 20);
-    assert_int_equal(parse_size("1g", &bytes), 0);
-    assert_int_equal(bytes, 1 << 30);
-    assert_int_equal(parse_size("1kb", &bytes), -1);
-    assert_int_equal(parse_size("18446744073709551615g", &bytes), -1);
-    assert_int_equal(parse_size("k", &bytes), -1);
-}
-
 static void bools_are_words(void **state)
 {
     (void)state;
@@ -175,13 +158,9 @@ static void base64_is_strict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_are_read_whole),
-        cmocka_unit_test(what_is_no_number_is_refused),
-        cmocka_unit_test(durations_have_units),
-        cmocka_unit_test(sizes_may_have_units),
-        cmocka_unit_test(bools_are_words),
-        cmocka_unit_test(hosts_and_ports_are_split),
-        cmocka_unit_test(bad_hosts_and_ports_say_why),
+        cmocka_unit_test(numbers_are_read_whole),    cmocka_unit_test(what_is_no_number_is_refused),
+        cmocka_unit_test(durations_have_units),      cmocka_unit_test(bools_are_words),
+        cmocka_unit_test(hosts_and_ports_are_split), cmocka_unit_test(bad_hosts_and_ports_say_why),
         cmocka_unit_test(base64_is_strict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,7 +265,7 @@ static void the_chain_is_ready_for_use(void **state)
     const struct handles_identity *handles = handles_of_identity(identity);
     gnutls_datum_t text;
     fixture_ok(gnutls_x509_rdn_get2(&handles->issuers[1], &text, 0));
-    assert_string_equal(text.data, "CN=Root");
+    assert_string_equal((const char *)text.data, "CN=Root");
     gnutls_free(text.data);
 
     assert_ptr_equal(identity_ref(identity), identity);

@@ -44,13 +44,14 @@ static void test_priorities(void **state)
     check_priority("", 12, 13, "does not understand");
 }
 
-static void test_priorities_cannot_loosen_verification(void **state)
+static void test_priorities_cannot_change_verification(void **state)
 {
     (void)state;
-    check_priority("NORMAL:%VERIFY_ALLOW_SIGN_WITH_SHA1", 12, 13, "loosens");
-    check_priority("NORMAL:%verify_allow_broken", 12, 13, "loosens");
-    check_priority("NORMAL:%PROFILE_LOW", 12, 13, "loosens");
-    check_priority("NORMAL:%PROFILE_VERY_WEAK", 12, 13, "loosens");
+    check_priority("NORMAL:%VERIFY_ALLOW_SIGN_WITH_SHA1", 12, 13, "how backends are verified");
+    check_priority("NORMAL:%verify_allow_broken", 12, 13, "how backends are verified");
+    check_priority("NORMAL:%PROFILE_LOW", 12, 13, "how backends are verified");
+    check_priority("NORMAL:%DISABLE_WILDCARDS", 12, 13, "how backends are verified");
+    check_priority("NORMAL:%PROFILE_VERY_WEAK", 12, 13, "how backends are verified");
 }
 
 static void test_lists_are_copied(void **state)
@@ -90,7 +91,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_priorities),
-        cmocka_unit_test(test_priorities_cannot_loosen_verification),
+        cmocka_unit_test(test_priorities_cannot_change_verification),
         cmocka_unit_test(test_lists_are_copied),
     };
     return cmocka_run_group_tests(tests, fixture_enter, fixture_leave);
