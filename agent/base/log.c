@@ -158,6 +158,11 @@ void log_stop(unsigned patience_ms)
     sink_stop(patience_ms);
 }
 
+const char *log_journal_prefix(enum log_level level)
+{
+    return sink_is_journal() ? sink_prefix(level) : "";
+}
+
 bool log_wants(enum log_level level)
 {
     return level <= atomic_load_explicit(&settings.level, memory_order_relaxed);

@@ -40,6 +40,10 @@ int log_start(void);
 /* Writes what waits, for at most `patience_ms`, and ends the thread. */
 void log_stop(unsigned patience_ms);
 
+/* What sd-daemon(3) wants before a line of this level, or "" where stderr does not go to the
+ * journal: for what is printed besides the log. */
+const char *log_journal_prefix(enum log_level level);
+
 /* True when lines of this level are written. */
 bool log_wants(enum log_level level);
 

@@ -172,17 +172,24 @@ void problems_each(const struct problems *problems,
     }
 }
 
-void problems_print(const struct problems *problems, FILE *out)
+static void print_left(FILE *out, const char *prefix, size_t left, const char *what)
+{
+    if (left > 0) {
+        fprintf(out, "%sand %zu more %s%s\n", prefix, left, what, left == 1 ? "" : "s");
+    }
+}
+
+void problems_print(const struct problems *problems, FILE *out, const char *error_prefix,
+                    const char *warning_prefix)
 {
     size_t errors = 0;
     for (size_t i = 0; i < problems->n_order; i++) {
         const struct problem *problem = problems->order[i];
         errors += problem->is_error ? 1 : 0;
-        fprintf(out, "%.*s%s%s\n", (int)problem->place_len, problem->text,
+        fprintf(out, "%s%.*s%s%s\n", problem->is_error ? error_prefix : warning_prefix,
+                (int)problem->place_len, problem->text,
                 problem->is_error ? "" : "warning: ", problem->text + problem->place_len);
     }
-    size_t left = problems->n_errors - errors;
-    if (left > 0) {
-        fprintf(out, "and %zu more error%s\n", left, left == 1 ? "" : "s");
-    }
+    print_left(out, error_prefix, problems->n_errors - errors, "error");
+    print_left(out, warning_prefix, problems->n_warnings - (problems->n_order - errors), "warning");
 }

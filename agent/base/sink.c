@@ -76,16 +76,21 @@ static bool write_all(const char *text, size_t len)
     return sent == len;
 }
 
+const char *sink_prefix(enum log_level level)
+{
+    static const char *const prefixes[] = {"<3>", "<4>", "<6>", "<7>"};
+    return prefixes[level];
+}
+
 /* Writes what stands before the fields: the end of a torn line, the priority and the time. */
 static size_t write_head(const struct entry *entry, char head[static HEAD_MAX])
 {
-    static const unsigned priorities[] = {3, 4, 6, 7}; /* sd-daemon(3) */
     size_t len = 0;
     if (atomic_load(&sink.torn)) {
         head[len++] = '\n';
     }
     if (atomic_load(&sink.prefixed)) {
-        len += (size_t)snprintf(head + len, HEAD_MAX - len, "<%u>", priorities[entry->level]);
+        len += (size_t)snprintf(head + len, HEAD_MAX - len, "%s", sink_prefix(entry->level));
     }
     bool is_json = entry->format == LOG_JSON;
     if (is_json) {
@@ -274,7 +279,7 @@ void sink_stop(unsigned patience_ms)
 
 /* True when stderr goes to the journal, which notes the time itself (JOURNAL_STREAM in
  * systemd.exec(5)). */
-static bool is_journal(void)
+bool sink_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
     struct stat status;
@@ -289,7 +294,7 @@ static bool is_journal(void)
 void sink_configure(void)
 {
     atomic_store(&sink.prefixed, !isatty(STDERR_FILENO));
-    atomic_store(&sink.stamped, !is_journal());
+    atomic_store(&sink.stamped, !sink_is_journal());
 }
 
 uint64_t sink_dropped(void)

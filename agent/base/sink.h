@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,12 @@ struct sink_line {
 /* Writes a line, or hands it over to be written, or drops and counts it. Never waits for a reader
  * once the thread runs. */
 void sink_put(const struct sink_line *line);
+
+/* What sd-daemon(3) wants before a line of this level, for example "<3>". */
+const char *sink_prefix(enum log_level level);
+
+/* True when stderr goes to the journal. */
+bool sink_is_journal(void);
 
 /* Looks at what stderr is: a terminal gets no priorities, the journal no time. */
 void sink_configure(void);

@@ -21,7 +21,7 @@ static int check(const struct options *options, struct problems *problems)
 {
     struct config *config = NULL;
     struct snapshot *snapshot = snapshot_load(options->file, problems, &config);
-    problems_print(problems, stderr);
+    problems_print(problems, stderr, "", "");
     if (snapshot == NULL) {
         config_free(config);
         return CLI_USAGE;

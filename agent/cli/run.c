@@ -30,7 +30,8 @@ static void log_warning(void *ctx, bool is_error, const char *text)
 
 static int refuse(struct problems *problems, struct config *config)
 {
-    problems_print(problems, stderr);
+    problems_print(problems, stderr, log_journal_prefix(LEVEL_ERROR),
+                   log_journal_prefix(LEVEL_WARNING));
     problems_free(problems);
     config_free(config);
     return CLI_USAGE;

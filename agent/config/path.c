@@ -67,8 +67,7 @@ static const char *add_folder(const struct composition *path, const char *file, 
 }
 
 /* Puts a path together. */
-static char *compose(const char *file, const char *text, bool absolute, bool is_pattern,
-                     const char **ret_why)
+static char *compose(const char *file, const char *text, bool is_pattern, const char **ret_why)
 {
     AUTO_FREE char *result = NULL;
     size_t len = 0;
@@ -78,7 +77,7 @@ static char *compose(const char *file, const char *text, bool absolute, bool is_
         return NULL;
     }
     bool is_relative = *text != '/' && strncmp(text, VARIABLE, strlen(VARIABLE)) != 0;
-    const char *why = is_relative ? add_folder(&path, file, absolute) : NULL;
+    const char *why = is_relative ? add_folder(&path, file, !is_pattern) : NULL;
     why = why != NULL ? why : add_text(&path, text);
     /* Out of memory at the end, glibc reports success and leaves no text. */
     if (fclose(path.out) != 0 || result == NULL) {
@@ -93,17 +92,12 @@ static char *compose(const char *file, const char *text, bool absolute, bool is_
     return cleanup_steal(result);
 }
 
-char *path_resolve(const char *file, const char *text, const char **ret_why)
-{
-    return compose(file, text, false, false, ret_why);
-}
-
 char *path_absolute(const char *file, const char *text, const char **ret_why)
 {
-    return compose(file, text, true, false, ret_why);
+    return compose(file, text, false, ret_why);
 }
 
 char *path_pattern(const char *file, const char *text, const char **ret_why)
 {
-    return compose(file, text, false, true, ret_why);
+    return compose(file, text, true, ret_why);
 }

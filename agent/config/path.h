@@ -1,14 +1,12 @@
-/* Paths that a configuration file names. */
+/* Paths that a configuration file names: a relative one starts from the folder of `file`, in which
+ * it stands, and ${CREDENTIALS_DIRECTORY} is replaced. Each returns a new string, or NULL with a
+ * clause in
+ * `*ret_why` (a constant) that says what is wrong and what to do. */
 #pragma once
 
-/* Replaces ${CREDENTIALS_DIRECTORY} in `text` and reads a relative path from the folder of `file`,
- * in which it stands. Returns a new string, or NULL with a clause in `*ret_why` (a constant) that
- * says what is wrong and what to do. */
-char *path_resolve(const char *file, const char *text, const char **ret_why);
-
-/* As path_resolve(), and makes the path absolute, so that it means the same from anywhere. */
+/* Makes a path absolute, so that it means the same from anywhere. */
 char *path_absolute(const char *file, const char *text, const char **ret_why);
 
-/* As path_resolve(), with the special characters of glob(3) escaped in all that `text` does not say
+/* Makes a pattern for glob(3), with its special characters escaped in all that `text` does not say
  * itself. */
 char *path_pattern(const char *file, const char *text, const char **ret_why);

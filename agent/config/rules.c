@@ -130,6 +130,13 @@ static void check_claim(const struct claim *claims, size_t first, size_t at,
     }
 }
 
+/* True when who connects to the address is accepted by the listen. */
+static bool reaches(const struct addr *addr, const struct addr *listen)
+{
+    return addr_equal(addr, listen) ||
+           (addr_is_wildcard(listen) && addr_is_loopback(addr) && is_conflict(addr, listen));
+}
+
 /* Finds addresses that lead back to this agent: a caller there would call itself until nothing is
  * left. A name that resolves to one is bounded by max_connections. */
 static void check_loops(const struct config *config, const struct claim *claims, size_t n,
@@ -144,7 +151,7 @@ static void check_loops(const struct config *config, const struct claim *claims,
             bool is_literal =
                 address->is_literal && addr_parse_ip(address->host, address->port, &addr) == 0;
             for (size_t k = 0; is_literal && k < n; k++) {
-                if (addr_equal(&addr, &claims[k].listen->addr)) {
+                if (reaches(&addr, &claims[k].listen->addr)) {
                     problems_error(problems, address->place,
                                    "address = %s of the service \"%s\" is where this agent "
                                    "itself listens, for the service \"%s\"; give the backend's",

@@ -47,6 +47,9 @@ static int read_tcp(const struct value *value, struct addr *ret_addr)
     if (addr_parse_ip(host, port, ret_addr) < 0) {
         return value_refuse(value, "an IP address is wanted, not a name; write 127.0.0.1:%u", port);
     }
+    if (ret_addr->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&ret_addr->in6.sin6_addr)) {
+        return value_refuse(value, "this is an IPv4 address in IPv6's clothes; write it as IPv4");
+    }
     return 0;
 }
 

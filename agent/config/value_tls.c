@@ -68,6 +68,10 @@ static int read_sni(const struct value *value, void *field)
         name_release(&name);
         return value_refuse(value, "SNI carries no IP address; write a name or off");
     }
+    if (strcmp(name.text, "off") == 0) {
+        name_release(&name);
+        return value_refuse(value, "this is no host name; write off, in lower case, to send none");
+    }
     service->sni = CONFIG_SNI_NAME;
     service->sni_name = name.text;
     return 0;

@@ -30,6 +30,8 @@ static const char *advice(int error)
     case EMFILE:
     case ENFILE:
         return "out of descriptors: raise the limit (LimitNOFILE= in systemd)";
+    case EEXIST:
+        return "what stands there is no socket: remove it, or choose another `listen`";
     case ENOENT:
         return "the directory does not exist: create it";
     default:

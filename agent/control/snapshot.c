@@ -34,7 +34,13 @@ static int load_identities(struct snapshot *snapshot, struct problems *problems)
 struct loaded {
     const char *path;
     struct trust *trust;
+    struct place place; /* where it was named first */
 };
+
+static bool is_same_place(struct place a, struct place b)
+{
+    return a.line == b.line && strcmp(a.file, b.file) == 0;
+}
 
 /* Loads every file of CAs once, whoever uses it: a thousand services mostly share one. */
 static int load_trusts(struct snapshot *snapshot, struct problems *problems)
@@ -55,10 +61,13 @@ static int load_trusts(struct snapshot *snapshot, struct problems *problems)
         }
         if (ca->path != NULL && at == n_loaded) {
             loaded[n_loaded++] =
-                (struct loaded){ca->path, trust_load(ca->path, ca->place, problems)};
+                (struct loaded){ca->path, trust_load(ca->path, ca->place, problems), ca->place};
             snapshot->trusts[i] = loaded[at].trust;
         } else if (ca->path != NULL && loaded[at].trust != NULL) {
             snapshot->trusts[i] = trust_ref(loaded[at].trust);
+        } else if (ca->path != NULL && !is_same_place(ca->place, loaded[at].place)) {
+            problems_error(problems, ca->place, "%s: cannot be used; see %s:%u", ca->path,
+                           loaded[at].place.file, loaded[at].place.line);
         }
     }
     free(loaded);
@@ -84,6 +93,18 @@ static void note_bad_profile(const struct config_service *service, const char *w
     } else {
         problems_error(problems, service->place, "the service \"%s\" cannot be made: %s",
                        service->name, why);
+    }
+}
+
+/* What make_profile() would find, where nothing is made for other errors. */
+static void check_priorities(const struct config *config, struct problems *problems)
+{
+    for (size_t i = 0; i < config->n_services; i++) {
+        const struct config_service *service = &config->services[i];
+        const char *why;
+        if (service->priority != NULL && profile_check_priority(service->priority, &why) < 0) {
+            note_bad_profile(service, why, problems);
+        }
     }
 }
 
@@ -163,7 +184,11 @@ static int fill(struct snapshot *snapshot, struct problems *problems)
     if (load_identities(snapshot, problems) < 0 || load_trusts(snapshot, problems) < 0) {
         return -1;
     }
-    return problems_errors(problems) == 0 ? make_services(snapshot, problems) : 0;
+    if (problems_errors(problems) > 0) {
+        check_priorities(snapshot->config, problems);
+        return 0;
+    }
+    return make_services(snapshot, problems);
 }
 
 /* Frees a snapshot, also a half-filled one, but for its configuration. */

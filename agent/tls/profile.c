@@ -16,6 +16,8 @@
     ":-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:%PROFILE_MEDIUM"
 
 static const char out_of_memory[] = "out of memory";
+static const char changes_trust[] =
+    "it has a word that changes how backends are verified, which a priority string cannot do here";
 
 /* Words that would loosen the trust rules of a service, however expert the operator, or that our
  * own rules leave without effect. */
@@ -49,32 +51,51 @@ static bool has_profile(const char *priority)
 
 /* What holds whatever the string says is appended: the versions, and the strength that certificates
  * must have. */
-static int set_priority(struct profile *profile, const struct profile_options *options,
-                        const char **ret_why)
+static int read_priority(const char *text, unsigned tls_min, unsigned tls_max,
+                         gnutls_priority_t *ret_priority, const char **ret_why)
 {
-    const char *base = options->priority != NULL ? options->priority : OUR_PRIORITY;
-    if (options->priority != NULL && touches_trust(base)) {
-        *ret_why = "it has a word that changes how backends are verified, which a priority string "
-                   "cannot do here";
-        return -1;
-    }
-    AUTO_FREE char *text = NULL;
-    if (asprintf(&text, "%s%s:-VERS-ALL%s%s", base, has_profile(base) ? "" : ":%PROFILE_MEDIUM",
-                 options->tls_max >= 13 ? ":+VERS-TLS1.3" : "",
-                 options->tls_min <= 12 ? ":+VERS-TLS1.2" : "") < 0) {
-        text = NULL;
+    AUTO_FREE char *whole = NULL;
+    if (asprintf(&whole, "%s%s:-VERS-ALL%s%s", text, has_profile(text) ? "" : ":%PROFILE_MEDIUM",
+                 tls_max >= 13 ? ":+VERS-TLS1.3" : "", tls_min <= 12 ? ":+VERS-TLS1.2" : "") < 0) {
+        whole = NULL;
         *ret_why = out_of_memory;
         return -1;
     }
-    int rc = gnutls_priority_init(&profile->priority, text, NULL);
+    int rc = gnutls_priority_init(ret_priority, whole, NULL);
     if (rc < 0) {
-        profile->priority = NULL;
+        *ret_priority = NULL;
         *ret_why = rc == GNUTLS_E_MEMORY_ERROR
                        ? out_of_memory
                        : "GnuTLS does not understand it, or it leaves nothing "
                          "to choose from (gnutls-cli --list tests a string)";
         return -1;
     }
+    return 0;
+}
+
+static int set_priority(struct profile *profile, const struct profile_options *options,
+                        const char **ret_why)
+{
+    if (options->priority == NULL) {
+        return read_priority(OUR_PRIORITY, options->tls_min, options->tls_max, &profile->priority,
+                             ret_why);
+    }
+    if (touches_trust(options->priority)) {
+        *ret_why = changes_trust;
+        return -1;
+    }
+    return read_priority(options->priority, options->tls_min, options->tls_max, &profile->priority,
+                         ret_why);
+}
+
+int profile_check_priority(const char *priority, const char **ret_why)
+{
+    struct profile profile = {0};
+    const struct profile_options options = {.priority = priority, .tls_min = 12, .tls_max = 13};
+    if (set_priority(&profile, &options, ret_why) < 0) {
+        return -1;
+    }
+    gnutls_priority_deinit(profile.priority);
     return 0;
 }
 

@@ -36,5 +36,8 @@ struct profile_options {
  * when the priority string is bad or memory is out. */
 struct profile *profile_new(const struct profile_options *options, const char **ret_why);
 
+/* Tells whether a profile could be made with this priority string. Returns -1 as profile_new(). */
+int profile_check_priority(const char *priority, const char **ret_why);
+
 struct profile *profile_ref(struct profile *profile);
 struct profile *profile_unref(struct profile *profile); /* accepts NULL; returns NULL */

@@ -31,7 +31,7 @@ static char *load(const void *bytes, size_t size)
     struct problems *problems = problems_new();
     struct config *config = config_load(path, problems);
     FILE *out = open_memstream(&said, &len);
-    problems_print(problems, out);
+    problems_print(problems, out, "", "");
     fclose(out);
     free(said);
     if (problems_errors(problems) == 0) {

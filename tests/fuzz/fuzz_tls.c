@@ -1,5 +1,5 @@
-/* Whatever a backend sends into the TLS session: in pieces whose sizes the input chooses, into the
- * handshake and, were that ever to succeed, into reading. */
+/* Whatever a stranger sends into the TLS session, in pieces whose sizes the input chooses. It can
+ * never be more than a handshake: that one succeeds is a finding. */
 #include "base/cleanup.h"
 #include "tls/tls.h"
 

@@ -136,7 +136,7 @@ def test_configure_names_the_package_of_one_missing_library(tmp_path, library):
 @needs_configure
 def test_make_check_names_the_package_of_cmocka(tmp_path):
     configure(tmp_path, PACKAGES)
-    said = run("make", "-C", tmp_path, "check-local", status=2)
+    said = run("make", "-C", tmp_path, "check-TESTS", "check-local", status=2)
     assert "libcmocka-dev" in said and "libcmocka-devel" in said
 
 

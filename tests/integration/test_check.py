@@ -334,10 +334,14 @@ def test_ca_files(operator, ca, other_ca, gateway):
     refused_ca(operator, "mixed.pem")
 
 
-def test_a_bad_ca_is_told_once(operator):
+def test_a_bad_ca_is_told_wherever_it_is_named_and_why_once(operator):
     services = "".join(service(f"s{i}", 9000 + i, "a.example:1", "gone.pem", tls_mode="tls")
                        for i in range(3))
-    assert len(operator.refused(services)) == 1
+    first, *others = operator.refused(services)
+    place = first.split(": ")[0]
+    assert "not found" in first
+    assert len(others) == 2
+    assert all(line.endswith(f"gone.pem: cannot be used; see {place}") for line in others)
 
 
 def refused_identity(operator, ca, cert, key, **keys):
@@ -400,6 +404,32 @@ def test_a_bad_priority(operator, ca):
     lines = operator.refused(text)
     assert len(lines) == 1
     assert lines[0].startswith('mtls-agent.conf:6: priority = "NORMAL:-NO-SUCH-THING": ')
+
+
+def test_a_bad_priority_is_told_with_all_else(operator, ca):
+    text = one_service(ca, tls_mode="tls", priority="NORMAL:%VERIFY_ALLOW_BROKEN")
+    lines = operator.refused(text + "junk = 1\n")
+    assert len(lines) == 2
+    assert "how backends are verified" in lines[0]
+
+
+def test_names_of_any_length_are_told(operator):
+    """Those of certificates are listed where one is not known; that once wrote past the list."""
+    names = "".join(section(f"certificate {letter * 150}", cert="c", key="k") for letter in "abc")
+    lines = operator.refused(names + service("s", 9000, "a.example:1", "ca", certificate="none"))
+    assert any(line.endswith("...") and "known: " in line for line in lines), lines
+
+
+def test_the_journal_hears_of_a_refusal_as_an_error(operator, ca):
+    operator.write("mtls-agent.conf", one_service(ca, tls_mode="tls") + "tls_max = 1.1\n")
+    reader, writer = os.pipe()
+    status = os.fstat(writer)
+    env = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+    command = [program(), "run", "-c", str(operator.config)]
+    assert subprocess.run(command, stderr=writer, env=env, timeout=HANG).returncode == WRONG
+    os.close(writer)
+    with open(reader) as stream:
+        assert all(line.startswith("<3>") for line in stream.read().splitlines())
 
 
 def test_run_refuses_the_same(operator, ca):

@@ -363,8 +363,9 @@ def test_close_timeout_after_the_backends_end(relay, leaf, ca):
             assert 0.4 <= seconds(line) < 5
 
 
-def read_steadily(read, total, seconds):
-    """Reads `total` bytes at a pace that takes so long."""
+def read_steadily(sock, read, total, seconds):
+    """Reads `total` bytes at a pace that takes so long, its kernel holding little of them."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     pieces, pace = [], threading.Event()
     while (got := sum(map(len, pieces))) < total:
         piece = read(min(64 * 1024, total - got))
@@ -387,7 +388,7 @@ def test_close_timeout_does_not_hurry_a_slow_reader(relay, leaf, ca):
     with TlsBackend(handler, leaf, ca) as backend:
         link = relay(backend, close_timeout="500ms")
         with link.call() as sock:
-            assert read_steadily(sock.recv, len(answer), seconds=2.5) == answer
+            assert read_steadily(sock, sock.recv, len(answer), seconds=2.5) == answer
             assert expect_eof(sock) == b""
 
 
@@ -395,7 +396,7 @@ def test_close_timeout_does_not_hurry_a_slow_backend(relay, leaf, ca):
     request, got = payload(5 * MIB), []
 
     def handler(connection):
-        got.append(read_steadily(connection.read, len(request), seconds=2.5))
+        got.append(read_steadily(connection.sock, connection.read, len(request), seconds=2.5))
         assert connection.read_all() == b""
         connection.write(b"thanks")
         connection.close_notify()

@@ -150,10 +150,11 @@ def test_what_a_killed_agent_left_is_replaced(listen, path, leaf, ca):
         word(path)
 
 
-def expect_no_start(tmp_path, text, path):
+def expect_no_start(tmp_path, text, path, why=""):
     with Agent(tmp_path / "refused", text, ready=False) as agent:
         assert agent.wait() != 0
         wait_for(lambda: str(path) in agent.dump(), what="the log to name the path")
+        assert why in agent.dump()
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_what_is_no_socket_is_left_alone(tmp_path, text, path, make):
         path.mkdir()
     else:
         path.symlink_to(target)
-    expect_no_start(tmp_path, text, path)
+    expect_no_start(tmp_path, text, path, "what stands there is no socket")
     assert target.read_text() == "keep me"
     assert make != "file" or path.read_text() == "keep me"
     assert make != "directory" or path.is_dir()

@@ -16,7 +16,7 @@ static char *printed(const struct problems *problems)
     char *text = NULL;
     size_t len;
     FILE *out = open_memstream(&text, &len);
-    problems_print(problems, out);
+    problems_print(problems, out, "", "");
     fclose(out);
     return text;
 }

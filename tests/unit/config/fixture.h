@@ -68,7 +68,7 @@ static inline struct fixture fixture_load(const char *name)
     fixture.config = config_load(name, fixture.problems);
     assert_non_null(fixture.config);
     FILE *out = open_memstream(&fixture.said, &len);
-    problems_print(fixture.problems, out);
+    problems_print(fixture.problems, out, "", "");
     assert_int_equal(fclose(out), 0);
     return fixture;
 }

@@ -12,6 +12,10 @@ static void a_bad_value_is_refused(void **state)
         {"certificate = none", "certificate = \"none\": there is no such [certificate]; add a "
                                "[certificate NAME] section"},
         {"sni = 192.0.2.1", "sni = \"192.0.2.1\": SNI carries no IP address; write a name or off"},
+        {"sni = OFF",
+         "sni = \"OFF\": this is no host name; write off, in lower case, to send none"},
+        {"listen = [::ffff:127.0.0.1]:1", "listen = \"[::ffff:127.0.0.1]:1\": this is an IPv4 "
+                                          "address in IPv6's clothes; write it as IPv4"},
         {"sni = a b", "sni = \"a b\": a host name has letters, digits, hyphens and dots only; "
                       "remove the rest"},
         {"verify_name = ip:host", "verify_name = \"ip:host\": this is no IP address; write one as "
@@ -342,6 +346,10 @@ static void the_agent_does_not_call_itself(void **state)
     (void)state;
     fixture_says("[service a]\nlisten = [::1]:1\naddress = [::1]:1\n" FIXTURE_CA FIXTURE_TLS,
                  "conf:3: address = [::1]:1 of the service \"a\" is where this agent itself "
+                 "listens, for the service \"a\"; give the backend's\n");
+    fixture_says("[service a]\nexpose = yes\nlisten = 0.0.0.0:1\naddress = 127.0.0.1:1\n" FIXTURE_CA
+                     FIXTURE_TLS,
+                 "conf:4: address = 127.0.0.1:1 of the service \"a\" is where this agent itself "
                  "listens, for the service \"a\"; give the backend's\n");
     fixture_says(
         "[service a]\nlisten = 127.0.0.1:1\naddress = 127.0.0.1:2\n" FIXTURE_CA FIXTURE_TLS, "");
