@@ -37,9 +37,25 @@ static size_t decode(const uint8_t *text, uint32_t *ret_point)
     return len;
 }
 
+/* Characters that act on the reader's terminal, or on the order in which it shows the others. */
 static bool is_control(uint32_t point)
 {
-    return point < 0x20 || (point >= 0x7f && point < 0xa0);
+    bool turns = point == 0x200e || point == 0x200f || (point >= 0x202a && point <= 0x202e) ||
+                 (point >= 0x2066 && point <= 0x2069);
+    return point < 0x20 || (point >= 0x7f && point < 0xa0) || turns;
+}
+
+void escape_blank(char *text)
+{
+    while (*text != '\0') {
+        uint32_t point = 0;
+        size_t len = decode((const uint8_t *)text, &point);
+        if (len == 0 || is_control(point)) {
+            len = len == 0 ? 1 : len;
+            memset(text, '?', len);
+        }
+        text += len;
+    }
 }
 
 /* The letter that stands behind a backslash for `point`; 0 when it has none. */

@@ -1,6 +1,7 @@
 #include "base/problems.h"
 
-#include <ctype.h>
+#include "base/escape.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,16 +48,6 @@ static int print_place(FILE *out, struct place place)
                           : fprintf(out, "%s: ", place.file);
 }
 
-/* A file name or a value may hold anything; a line of ours must stay one line. */
-static void blank_controls(char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (iscntrl((unsigned char)*text)) {
-            *text = '?';
-        }
-    }
-}
-
 /* Makes the line. Returns -1 when memory is out. */
 __attribute__((format(printf, 3, 0))) static int compose(struct problem *problem,
                                                          struct place place, const char *format,
@@ -75,7 +66,7 @@ __attribute__((format(printf, 3, 0))) static int compose(struct problem *problem
         free(text);
         return -1;
     }
-    blank_controls(text);
+    escape_blank(text); /* a file's name may hold anything; a line must stay one line */
     problem->text = text;
     problem->place_len = (size_t)place_len;
     problem->file_len = place.file != NULL ? strlen(place.file) : 0;

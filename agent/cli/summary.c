@@ -1,15 +1,19 @@
 #include "cli/summary.h"
 
+#include "base/cleanup.h"
+#include "base/escape.h"
+
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
-/* Everything that is printed comes from the operator's own files, but a certificate may be
- * anyone's: control characters are not shown. */
+/* A certificate may be anyone's, and its names go to a terminal. */
 static void print_clean(const char *text, FILE *out)
 {
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        fputc(byte < ' ' || byte == 0x7f ? '?' : byte, out);
+    AUTO_FREE char *clean = strdup(text);
+    if (clean != NULL) {
+        escape_blank(clean);
+        fputs(clean, out);
     }
 }
 
