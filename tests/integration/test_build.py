@@ -185,6 +185,12 @@ def test_the_test_pki_is_verified_by_openssl(tmp_path):
             run("openssl", "verify", *chain, "-verify_ip", ip, pki / "server.crt")
 
 
+def test_the_test_pki_is_made_whole_or_not_at_all(tmp_path):
+    script = TREE / "scripts/make-test-pki"
+    assert "300.1.1.1" in run(script, "--server-name", "300.1.1.1", tmp_path, status=1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_test_pki_overwrites_only_by_force(tmp_path):
     script = TREE / "scripts/make-test-pki"
     run(script, tmp_path)

@@ -334,12 +334,15 @@ def test_one_family_that_goes_unanswered_does_not_hide_the_other(gate, dns, back
 
 
 def test_a_changed_resolv_conf_is_followed(gate, dns, backend):
-    old = DnsServer()
-    dns.set("api.test", "127.0.0.1")
-    gate.run([old], {"backend": f"api.test:{backend.port}"})
-    gate.agent.wait_log(msg="name does not resolve", host="api.test")
-    gate.etc.point_to([dns])
-    wait_for(gate.says, RETRY, "the new resolver to be asked")
+    """Also while the old resolver goes on answering."""
+    with DnsServer() as old:
+        old.set("api.test", "127.0.0.9", ttl=1)
+        dns.set("api.test", "127.0.0.1", ttl=1)
+        gate.run([old], {"backend": f"api.test:{backend.port}"})
+        gate.agent.wait_log(msg="name resolved", addresses="127.0.0.9")
+        gate.etc.point_to([dns])
+        gate.agent.wait_log(msg="addresses changed", addresses="127.0.0.1")
+    assert gate.says()
 
 
 # Many

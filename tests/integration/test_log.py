@@ -253,6 +253,9 @@ def test_dropped_lines_are_counted_and_told(tmp_path, unread):
     told = next(line for line in lines if b"log lines were dropped" in line)
     assert int(re.search(rb"count=(\d+)", told).group(1)) >= 1
     assert sum(not line.startswith(b"<") for line in lines) == 0
+    # What was torn stays a line of its own: nothing is glued to it.
+    assert sum(line.count(b"time=") for line in lines) <= len(lines)
+    assert all(line.count(b"<4>") + line.count(b"<6>") <= 1 for line in lines)
     process.terminate()
     assert process.wait(HANG) == 0
 
