@@ -1,7 +1,6 @@
 /* Paths that a configuration file names: a relative one starts from the folder of `file`, in which
- * it stands, and ${CREDENTIALS_DIRECTORY} is replaced. Each returns a new string, or NULL with a
- * clause in
- * `*ret_why` (a constant) that says what is wrong and what to do. */
+ * it stands, and ${CREDENTIALS_DIRECTORY} is replaced. Each function returns a new string, or NULL
+ * with a clause in `*ret_why` (a constant) that says what is wrong and what to do. */
 #pragma once
 
 /* Makes a path absolute, so that it means the same from anywhere. */

@@ -51,8 +51,7 @@ static bool is_same(const struct fingerprint *a, const struct fingerprint *b)
            a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
-/* c-ares reads resolv.conf only when a channel is made, so a new one is made when it has changed.
- */
+/* c-ares reads resolv.conf only when a channel is made, so a new one is made when that changed. */
 static void renew_channel(struct dns *dns)
 {
     struct fingerprint now = take_fingerprint(RESOLV_CONF);

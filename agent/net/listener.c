@@ -84,8 +84,7 @@ static int admit(const struct addr *hidden, const struct listener_access *access
     return (!ours && chown(path, access->user, access->group) < 0) ? -1 : chmod(path, access->mode);
 }
 
-/* A name beside the final one; shorter than `PATH.PID` where that would be too long for a socket.
- */
+/* A name beside the final one; shorter than `PATH.PID` where that is too long for a socket. */
 static int hide(const struct addr *addr, struct addr *ret_hidden)
 {
     char path[sizeof(addr->un.sun_path) + 32];

@@ -9,8 +9,7 @@ static enum reason for_certificate(const struct alert_context *context, enum rea
     return context->has_one ? REASON_client_cert_unsupported : REASON_client_cert_required;
 }
 
-/* Alerts that are about a client certificate, where one was asked for and nothing was accepted yet.
- */
+/* Alerts that are about a client certificate, where one was asked for and none accepted yet. */
 static bool about_certificate(gnutls_alert_description_t alert, const struct alert_context *context,
                               enum reason *ret_reason)
 {

@@ -36,8 +36,7 @@ static struct san_count count_sans(gnutls_x509_crt_t crt)
     int type;
     for (unsigned i = 0;
          (type = read_san(crt, i, text, &len)) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE; i++) {
-        /* One that cannot be read may be of any kind: it counts as every kind that must be alone.
-         */
+        /* One that cannot be read may be of any kind: it counts as all that must be alone. */
         count.all++;
         count.uri += type == GNUTLS_SAN_URI || type < 0;
         if (type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER) {

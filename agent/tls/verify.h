@@ -11,7 +11,6 @@
  * (RFC 5280 section 6), every certificate of it is in date and allows serving TLS, the leaf is no
  * CA, it names `host` or what the profile wants instead (RFC 6125 section 6), its key is pinned, if
  * any is, and a status that it promises to staple is there (RFC 7633 section 4.2.2). Returns 0, or
- * -1 with the reason and its evidence in `ret_failure`. To be called from GnuTLS's verify callback.
- */
+ * -1 with the reason and its evidence in `ret_failure`. For GnuTLS's verify callback. */
 int verify_peer(gnutls_session_t session, const struct profile *profile, const struct name *host,
                 struct failure *ret_failure);

@@ -16,8 +16,7 @@
 /* Callers taken in per event, so that a storm of them leaves time for those who are in. */
 #define ACCEPT_MAX 64
 
-/* Callers taken in at the end: as many as the kernel's queue can hold, and not who comes meanwhile.
- */
+/* Callers taken in at the end: as many as the kernel's queue holds, not who comes meanwhile. */
 #define DRAIN_MAX 4096
 
 /* When descriptors or memory run out, the callers wait in the kernel's queue for so long. */

@@ -27,8 +27,7 @@ static void test_alerts_tell_who_refused_what(void **state)
         const struct alert_context *context;
         enum reason reason;
     } cases[] = {
-        /* RFC 8446 section 6.2, by number; what was measured of servers stands in the reasons' use.
-         */
+        /* RFC 8446 section 6.2, by number; what servers send was measured. */
         {116, &withheld, REASON_client_cert_required},
         {116, &unfit, REASON_client_cert_unsupported},
         {40, &unfit, REASON_client_cert_unsupported},
