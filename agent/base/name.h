@@ -1,4 +1,4 @@
-/* A name that a backend's certificate may carry: the reference identifier of RFC 6125 section 6.2 */
+/* A name that a certificate may carry: the reference identifier of RFC 6125 section 6.2. */
 #pragma once
 
 #include <stddef.h>

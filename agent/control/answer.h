@@ -19,7 +19,8 @@ struct answer {
 
 /* Makes an answer of what c-ares found: duplicates removed, families interleaved as RFC 8305
  * section 4 wants it, beginning with the one c-ares put first and keeping its order (RFC 6724)
- * inside each. Returns NULL when there is no address in it or memory is out; the caller frees it. */
+ * inside each. The caller frees it. Returns NULL when there is no address in it, or when memory is
+ * out. */
 struct answer *answer_new(const struct ares_addrinfo *info);
 
 /* True when both name the same addresses, in whatever order. */
