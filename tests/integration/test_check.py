@@ -1,6 +1,7 @@
 """`mtls-agent check`, as an operator uses it: exit status, what is said where, and that the
 configuration which it prints means the same."""
 
+import base64
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from harness import der
 from harness.agent import config, program, section, service
 from harness.net import HANG
 from harness.pki import key_pem
@@ -362,6 +364,20 @@ def test_identity_files(operator, ca, gateway):
                                       Path(leaf.cert).read_text(), re.DOTALL)
     operator.write("reversed.crt", middle_pem + leaf_pem)
     refused_identity(operator, ca, "reversed.crt", leaf.key)
+
+
+def test_a_huge_key_is_refused_at_once(operator, ca, gateway):
+    """One of 16,384 bits would sign for a second per connection. Its parts need not fit together:
+    that it is too large is seen before anything is computed with it."""
+    prime = (1 << 8192) - 1
+    numbers = (0, prime * (prime - 2), 65537, prime, prime, prime - 2, 3, 5, 7)
+    key = base64.encodebytes(der.sequence(*map(der.integer, numbers))).decode()
+    path = operator.write(
+        "huge.key", f"-----BEGIN RSA PRIVATE KEY-----\n{key}-----END RSA PRIVATE KEY-----\n")
+    path.chmod(0o600)
+    begun = time.monotonic()
+    assert "16384 bits takes too long" in refused_identity(operator, ca, gateway.cert, "huge.key")
+    assert time.monotonic() - begun < HANG / 2
 
 
 def test_an_encrypted_key(operator, ca, gateway):
