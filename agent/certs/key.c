@@ -43,7 +43,8 @@ static int read_password(const struct identity_source *source, struct problems *
         return 0;
     }
     if (secret_read(path, PASSWORD_FILE_MAX, ret_password, &why) < 0) {
-        problems_error(problems, source->password_place, "%s: cannot read the password: %s", path,
+        problems_error(problems, source->password_place,
+                       "%s: cannot read the password: %s; check its name and permissions", path,
                        why);
         return -1;
     }

@@ -31,7 +31,9 @@ int pem_read(const char *path, const char *what, struct place place, struct prob
     const char *why;
     struct secret text = {NULL, 0};
     if (secret_read(path, PEM_FILE_MAX, &text, &why) < 0) {
-        problems_error(problems, place, "%s: cannot read the %s: %s", path, what, why);
+        problems_error(problems, place,
+                       "%s: cannot read the %s: %s; check its name and permissions", path, what,
+                       why);
         return -1;
     }
     const char *end = text.bytes + text.len;

@@ -64,6 +64,18 @@ static void tell_cas(const struct trust *trust, char *text, size_t size)
     }
 }
 
+static bool has_ca_named(const struct trust *trust, const char *subject)
+{
+    size_t n;
+    const struct inspect_facts *cas = trust_facts(trust, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(cas[i].subject, subject) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int refuse_untrusted(const gnutls_datum_t *chain, unsigned n, unsigned status,
                             const struct profile *profile, struct failure *ret_failure)
 {
@@ -72,7 +84,9 @@ static int refuse_untrusted(const gnutls_datum_t *chain, unsigned n, unsigned st
         tell_issuer(chain, n, issuer);
         tell_cas(profile->trust, cas, sizeof(cas));
         failure_set(ret_failure, REASON_cert_untrusted,
-                    "its chain of %u ends at one issued by %s; we trust %s", n, issuer, cas);
+                    "its chain of %u ends at one issued by %s; we trust %s%s", n, issuer, cas,
+                    has_ca_named(profile->trust, issuer) ? ", of the same name but with another key"
+                                                         : "");
         return -1;
     }
     AUTO(release_datum) gnutls_datum_t text = {0};
