@@ -76,23 +76,36 @@ static bool has_ca_named(const struct trust *trust, const char *subject)
     return false;
 }
 
+/* Says it in GnuTLS's words, without the full stop and the blank behind them. */
+static void refuse_in_words(unsigned status, struct failure *ret_failure)
+{
+    AUTO(release_datum) gnutls_datum_t text = {0};
+    gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0);
+    const char *words = text.data != NULL ? (const char *)text.data : "the chain is not valid";
+    int len = (int)strlen(words);
+    while (len > 0 && strchr(". ", words[len - 1]) != NULL) {
+        len--;
+    }
+    failure_set(ret_failure, REASON_cert_untrusted, "%.*s", len, words);
+}
+
 static int refuse_untrusted(const gnutls_datum_t *chain, unsigned n, unsigned status,
                             const struct profile *profile, struct failure *ret_failure)
 {
-    if ((status & GNUTLS_CERT_SIGNER_NOT_FOUND) != 0) {
-        char issuer[TEXT_MAX], cas[TEXT_MAX * 2];
-        tell_issuer(chain, n, issuer);
-        tell_cas(profile->trust, cas, sizeof(cas));
-        failure_set(ret_failure, REASON_cert_untrusted,
-                    "its chain of %u ends at one issued by %s; we trust %s%s", n, issuer, cas,
-                    has_ca_named(profile->trust, issuer) ? ", of the same name but with another key"
-                                                         : "");
+    char issuer[TEXT_MAX], cas[TEXT_MAX * 2];
+    tell_issuer(chain, n, issuer);
+    /* A CA of the same name is found or not by its key identifier, and its signature does not fit.
+     */
+    bool has_namesake = has_ca_named(profile->trust, issuer);
+    bool is_unfit = (status & GNUTLS_CERT_SIGNATURE_FAILURE) != 0 && has_namesake;
+    if ((status & GNUTLS_CERT_SIGNER_NOT_FOUND) == 0 && !is_unfit) {
+        refuse_in_words(status, ret_failure);
         return -1;
     }
-    AUTO(release_datum) gnutls_datum_t text = {0};
-    gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0);
-    failure_set(ret_failure, REASON_cert_untrusted, "%s",
-                text.data != NULL ? (const char *)text.data : "the chain is not valid");
+    tell_cas(profile->trust, cas, sizeof(cas));
+    failure_set(ret_failure, REASON_cert_untrusted,
+                "its chain of %u ends at one issued by %s; we trust %s%s", n, issuer, cas,
+                has_namesake ? ", of the same name, but its key did not sign that" : "");
     return -1;
 }
 

@@ -31,6 +31,7 @@ struct pair_spec {
     const char *purpose;         /* of the server's certificate; NULL: serverAuth */
     bool no_identity;            /* the client has no certificate */
     bool not_asked;              /* the server does not ask for one */
+    bool trusts_namesake;        /* the client trusts another CA of the same name */
     unsigned server_flags;
     size_t piece; /* 0: all at once */
 };
@@ -68,7 +69,9 @@ static inline void pair_make_files(struct pair *pair, const struct pair_spec *sp
     pair->client_cert = fixture_make((struct fixture_spec){.cn = "gateway", .issuer = &pair->ca});
     (void)unlink("ca.crt");
     (void)unlink("client.crt");
-    fixture_add("ca.crt", &pair->ca);
+    struct fixture_cert namesake = fixture_make((struct fixture_spec){.cn = "CA", .is_ca = true});
+    fixture_add("ca.crt", spec->trusts_namesake ? &namesake : &pair->ca);
+    fixture_release(&namesake);
     fixture_add("client.crt", &pair->client_cert);
     fixture_write_key("client.key", &pair->client_cert, NULL);
 }

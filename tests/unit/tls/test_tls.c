@@ -111,6 +111,7 @@ static void test_backend_is_refused_before_anything_is_sent(void **state)
         {{.host = "other.example.com"}, REASON_cert_name_mismatch},
         {{.host = "192.0.2.1"}, REASON_cert_name_mismatch},
         {{.purpose = GNUTLS_KP_TLS_WWW_CLIENT}, REASON_cert_purpose},
+        {{.trusts_namesake = true}, REASON_cert_untrusted},
     };
     (void)state;
     for (size_t v = 0; v < 2; v++) {
@@ -127,6 +128,18 @@ static void test_backend_is_refused_before_anything_is_sent(void **state)
             pair_free(pair);
         }
     }
+}
+
+/* Two runs of a recipe make two CAs that look the same in every message. */
+static void test_namesake_of_the_ca_is_told_from_it(void **state)
+{
+    (void)state;
+    struct pair *pair = pair_new((struct pair_spec){.trusts_namesake = true});
+    assert_int_equal(pair_handshake(pair, NULL), TLS_FAILED);
+    assert_string_equal(tls_failure(pair->client)->detail,
+                        "its chain of 1 ends at one issued by CN=CA; we trust CN=CA, of the same "
+                        "name, but its key did not sign that");
+    pair_free(pair);
 }
 
 static void test_close_notify_is_an_end_and_half_of_one(void **state)
@@ -286,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_certificate_is_presented_when_asked_for),
         cmocka_unit_test(test_refusal_after_the_handshake_is_attributed),
         cmocka_unit_test(test_backend_is_refused_before_anything_is_sent),
+        cmocka_unit_test(test_namesake_of_the_ca_is_told_from_it),
         cmocka_unit_test(test_close_notify_is_an_end_and_half_of_one),
         cmocka_unit_test(test_empty_record_is_not_the_end),
         cmocka_unit_test(test_key_update_between_records_keeps_every_byte),
