@@ -40,9 +40,9 @@ static void pass_on_end(struct relay *relay)
     relay->caller_finished = true;
     relay->heard = relay->received;
     relay->only_goodbye = buf_len(&relay->upstream.unsent) == 0;
+    verdict_start_closing(relay); /* before the goodbye, which is nothing to wait for */
     tls_close(relay->upstream.tls, &relay->worker->flight);
     send_flight(relay);
-    verdict_start_closing(relay);
 }
 
 static void encrypt(struct relay *relay, const uint8_t *plain, size_t len)

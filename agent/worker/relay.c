@@ -13,6 +13,9 @@
 #define LOOK_MIN_MS 10
 #define LOOK_MAX_MS 250
 
+/* How often, in the time that a side is given to finish, to look whether it is only slow. */
+#define LOOKS 8
+
 /* ---- what follows from where things stand ---- */
 
 /* Passes the backend's end of file on once all that came before it is delivered. */
@@ -72,6 +75,9 @@ static void set_deadline(struct relay *relay)
     }
     if (relay->close_by_ms > 0) {
         at = sooner(at, relay->close_by_ms);
+    }
+    if (relay->undelivered > 0) {
+        at = sooner(at, now + relay->service->close_timeout_ms / LOOKS + 1);
     }
     if (relay->failing && buf_len(&relay->to_caller) == 0) {
         relay->look_ms =
@@ -135,9 +141,7 @@ static void on_upstream(void *ctx, unsigned events)
 
 static void end_closing(struct relay *relay)
 {
-    if (verdict_extend_closing(relay)) {
-        set_deadline(relay);
-    } else if (relay->failing) {
+    if (relay->failing) {
         verdict_conclude(relay);
     } else {
         verdict_end(relay, REASON_close_timeout,
@@ -151,6 +155,9 @@ static void on_deadline(void *ctx)
     struct relay *relay = ctx;
     uint64_t now = uv_now(&relay->worker->loop);
     uint64_t idle = relay->service->idle_timeout_ms;
+    if (relay->undelivered > 0) {
+        verdict_look_at_closing(relay);
+    }
     if (relay->close_by_ms > 0 && now >= relay->close_by_ms) {
         end_closing(relay);
     } else if (idle > 0 && now >= relay->moved_ms + idle) {

@@ -40,15 +40,13 @@ void verdict_start_closing(struct relay *relay)
     }
 }
 
-bool verdict_extend_closing(struct relay *relay)
+void verdict_look_at_closing(struct relay *relay)
 {
     size_t left = undelivered(relay);
-    bool moves = left < relay->undelivered;
-    relay->undelivered = left;
-    if (moves) {
+    if (left < relay->undelivered) {
         relay->close_by_ms = uv_now(&relay->worker->loop) + relay->service->close_timeout_ms;
     }
-    return moves;
+    relay->undelivered = left;
 }
 
 void verdict_fail_upstream(struct relay *relay, const struct failure *failure)

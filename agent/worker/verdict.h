@@ -14,9 +14,10 @@ void verdict_end(struct relay *relay, enum reason reason, const char *detail);
  * said. */
 void verdict_start_closing(struct relay *relay);
 
-/* When that time is over: a side has not finished while what it sent is still being taken by a slow
- * reader. If more of it was since the last look, sets the time anew and returns true. */
-bool verdict_extend_closing(struct relay *relay);
+/* A side has not finished while what it sent is still being taken by a slow reader: if some of it
+ * was since the last look, sets the time anew. To be called now and then while `undelivered` is not
+ * 0. */
+void verdict_look_at_closing(struct relay *relay);
 
 /* The backend's side has failed: the relay is over once all that came before is delivered. The
  * first such verdict stands. */

@@ -347,6 +347,23 @@ def test_close_timeout_after_the_callers_end(relay, leaf, ca):
         assert 0.4 <= seconds(line) < 5
 
 
+def test_close_timeout_is_total_and_not_per_byte(relay, leaf, ca):
+    """A backend that goes on for ever after the caller's end is not slow: it does not finish."""
+
+    def handler(connection):
+        assert connection.read_all() == b"bye"
+        while not connection.session.released.wait(0.05):
+            connection.write(b".")
+
+    with TlsBackend(handler, leaf, ca) as backend:
+        link = relay(backend, close_timeout="2s")
+        with link.call() as sock:
+            sock.sendall(b"bye")
+            sock.shutdown(socket.SHUT_WR)
+            assert set(expect_reset(sock)) == {ord(".")}
+        assert 2 <= seconds(link.ended(reason="close_timeout")) < 3.8
+
+
 def test_close_timeout_after_the_backends_end(relay, leaf, ca):
     """The caller has had a clean end by then, and keeps its side open for ever."""
 
