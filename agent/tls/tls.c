@@ -3,9 +3,9 @@
 #include "certs/handles.h"
 #include "tls/alert.h"
 #include "tls/profile_fields.h"
+#include "tls/sniff.h"
 #include "tls/verify.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +14,6 @@
 /* Post-handshake authentications answered in one session: each costs a signature (RFC 8446 section
  * 4.6.2). */
 #define REAUTH_MAX 16
-
-#define RECORD_HEADER 5
 
 struct tls {
     struct handles_session asking; /* first: GnuTLS's session pointer leads to it */
@@ -28,8 +26,7 @@ struct tls {
     struct tls_input *in;
     struct buf *out;
 
-    uint8_t head[RECORD_HEADER]; /* the first bytes that ever came */
-    size_t head_len;
+    struct sniff sniff; /* the first bytes that ever came */
     unsigned reauths;
     bool verified;    /* the trust decision was made, in favour of the peer */
     bool established; /* the handshake is complete */
@@ -202,38 +199,11 @@ static enum tls_status fail(struct tls *tls, int error)
     return give_back(tls, TLS_FAILED);
 }
 
-/* Keeps the first bytes of the stream until they tell whether this is TLS at all (RFC 8446 section
- * 5.1: a content type of 20 to 24, then a version of 3.x). */
-static bool speaks_tls(struct tls *tls, const struct tls_input *in)
-{
-    size_t room = sizeof(tls->head) - tls->head_len;
-    size_t n = in->len < room ? in->len : room;
-    if (n > 0) {
-        memcpy(tls->head + tls->head_len, in->bytes, n);
-        tls->head_len += n;
-    }
-    bool type_fits = tls->head_len < 1 || (tls->head[0] >= 20 && tls->head[0] <= 24);
-    bool version_fits = tls->head_len < 2 || tls->head[1] == 3;
-    return type_fits && version_fits;
-}
-
-static enum tls_status fail_not_tls(struct tls *tls, const struct tls_input *in)
-{
-    char seen[48];
-    size_t n = 0;
-    for (; n < in->len && n < sizeof(seen) - 1 && isprint(in->bytes[n]); n++) {
-        seen[n] = (char)in->bytes[n];
-    }
-    seen[n] = '\0';
-    failure_set(&tls->failure, REASON_not_tls,
-                n > 0 ? "it answered \"%s\"" : "it answered bytes that are not TLS%s", seen);
-    return give_back(tls, TLS_FAILED);
-}
-
 enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf *out)
 {
-    if (!speaks_tls(tls, in)) {
-        return fail_not_tls(tls, in);
+    if (!sniff_is_tls(&tls->sniff, in->bytes, in->len)) {
+        sniff_explain(in->bytes, in->len, &tls->failure);
+        return give_back(tls, TLS_FAILED);
     }
     lend(tls, in, out);
     int rc;
