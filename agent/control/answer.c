@@ -6,6 +6,9 @@
 
 #include <ares.h>
 
+#define TTL_MIN_S 1
+#define TTL_MAX_S 300
+
 static bool contains(const struct answer *answer, const struct addr *addr)
 {
     for (size_t i = 0; i < answer->n; i++) {
@@ -89,6 +92,12 @@ struct answer *answer_new(const struct ares_addrinfo *info)
         return NULL;
     }
     return answer;
+}
+
+uint64_t answer_lasts_ms(const struct answer *answer)
+{
+    uint32_t ttl_s = answer->ttl_s < TTL_MIN_S ? TTL_MIN_S : answer->ttl_s;
+    return (uint64_t)(ttl_s < TTL_MAX_S ? ttl_s : TTL_MAX_S) * 1000;
 }
 
 bool answer_same(const struct answer *a, const struct answer *b)

@@ -23,6 +23,9 @@ struct answer {
  * out. */
 struct answer *answer_new(const struct ares_addrinfo *info);
 
+/* For how long to go by the answer: its TTL, but 1 s at least and 5 min at most. */
+uint64_t answer_lasts_ms(const struct answer *answer);
+
 /* True when both name the same addresses, in whatever order. */
 bool answer_same(const struct answer *a, const struct answer *b);
 

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TTL_MIN_S     1
-#define TTL_MAX_S     300
 #define LOCAL_MS      5000 /* /etc/hosts has no TTL and is cheap to read */
 #define RETRY_MIN_MS  1000
 #define RETRY_MAX_MS  5000
@@ -71,15 +69,6 @@ static void log_failure(const struct host *host)
 
 /* ---- answers ---- */
 
-static uint64_t refresh_ms(const struct answer *answer, bool is_local)
-{
-    if (is_local) {
-        return LOCAL_MS;
-    }
-    uint32_t ttl_s = answer->ttl_s < TTL_MIN_S ? TTL_MIN_S : answer->ttl_s;
-    return (uint64_t)(ttl_s < TTL_MAX_S ? ttl_s : TTL_MAX_S) * 1000;
-}
-
 /* A good answer. The same addresses in another order, as resolvers rotate them, are no change. */
 static void take(struct host *host, struct answer *answer, bool is_local)
 {
@@ -96,7 +85,8 @@ static void take(struct host *host, struct answer *answer, bool is_local)
     host->failure[0] = '\0';
     host->retry_ms = 0;
     host->warned_ms = 0;
-    uv_timer_start(&host->timer, on_timer, refresh_ms(host->answer, is_local), 0);
+    uint64_t lasts_ms = is_local ? LOCAL_MS : answer_lasts_ms(host->answer);
+    uv_timer_start(&host->timer, on_timer, lasts_ms, 0);
 
     if (!is_same) {
         host->changed(host->ctx);

@@ -28,9 +28,10 @@ static void on_timer(uv_timer_t *timer)
 
 void deadline_set(struct deadline *deadline, uint64_t ms)
 {
-    /* libuv counts from the start of the loop's turn, which a long one makes too early. */
+    /* libuv counts from the start of the loop's turn, which a long one makes too early, and in
+     * whole milliseconds, of which the first has partly passed. */
     uv_update_time(deadline->timer.loop);
-    uv_timer_start(&deadline->timer, on_timer, ms, 0);
+    uv_timer_start(&deadline->timer, on_timer, ms + 1, 0);
 }
 
 void deadline_clear(struct deadline *deadline)

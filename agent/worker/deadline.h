@@ -12,7 +12,7 @@ struct deadline;
 /* Makes a deadline that is not set. Returns NULL when memory is out. */
 struct deadline *deadline_new(uv_loop_t *loop, deadline_passed *passed, void *ctx);
 
-/* Sets it, or sets it anew, to `ms` from now; `passed` is called once. */
+/* Sets it, or sets it anew, to `ms` from now; `passed` is called once, and never earlier. */
 void deadline_set(struct deadline *deadline, uint64_t ms);
 
 /* Unsets it. */

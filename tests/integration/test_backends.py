@@ -289,7 +289,7 @@ def test_in_the_handshake(beside, kind):
         assert took < 0.7 + 5 * LATENCY
         assert line["upstream"] == f"127.0.0.1:{backend.port}"
         if reason == "handshake_timeout":
-            assert took > 0.69  # timers count whole milliseconds
+            assert took >= 0.7
         else:
             assert line["detail"], line
 

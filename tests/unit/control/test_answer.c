@@ -147,6 +147,20 @@ static void another_order_is_the_same_answer(void **state)
     }
 }
 
+static void an_answer_lasts_for_its_ttl_within_bounds(void **state)
+{
+    static const struct {
+        uint32_t ttl_s;
+        uint64_t ms;
+    } cases[] = {{0, 1000},     {1, 1000},     {60, 60000},
+                 {300, 300000}, {301, 300000}, {UINT32_MAX, 300000}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct answer answer = {.ttl_s = cases[i].ttl_s};
+        assert_int_equal(answer_lasts_ms(&answer), cases[i].ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +168,7 @@ int main(void)
         cmocka_unit_test(duplicates_are_removed),
         cmocka_unit_test(no_address_is_no_answer),
         cmocka_unit_test(the_least_ttl_counts_those_of_cnames_included),
+        cmocka_unit_test(an_answer_lasts_for_its_ttl_within_bounds),
         cmocka_unit_test(an_answer_is_bounded),
         cmocka_unit_test(another_order_is_the_same_answer),
     };
