@@ -33,3 +33,20 @@ struct service *service_unref(struct service *service)
     free(service);
     return NULL;
 }
+
+bool service_enter(struct service *service)
+{
+    uint64_t open = atomic_load_explicit(&service->open, memory_order_relaxed);
+    while (open < service->max_connections) {
+        if (atomic_compare_exchange_weak_explicit(&service->open, &open, open + 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void service_leave(struct service *service)
+{
+    atomic_fetch_sub_explicit(&service->open, 1, memory_order_relaxed);
+}

@@ -31,3 +31,10 @@ struct service *service_new(size_t id, const char *name, struct profile *profile
 
 struct service *service_ref(struct service *service);
 struct service *service_unref(struct service *service); /* accepts NULL; returns NULL */
+
+/* Takes one of the service's max_connections places, over all workers. False when all are taken:
+ * nothing is counted then, so a caller that is refused is in nobody's way. */
+bool service_enter(struct service *service);
+
+/* Gives a place back that service_enter() took. */
+void service_leave(struct service *service);

@@ -22,6 +22,7 @@ struct session {
 
     struct addr caller_addr, upstream_addr; /* upstream_addr.len 0: none was reached */
     struct watch *caller;
+    bool has_place;            /* among the service's max_connections */
     struct deadline *deadline; /* of the wait for endpoints, later of the life time */
     uint64_t accepted_ms;
 
@@ -82,10 +83,14 @@ static bool is_reset(const struct session *session, const struct failure *failur
            (session->relay == NULL || !relay_caller_is_served(session->relay));
 }
 
-/* The one way out. */
+/* The one way out. The place is given back before anyone can see that the connection is over, so
+ * that whoever does see it finds the place free. */
 static void finish(struct session *session, const struct failure *failure)
 {
     struct worker *worker = session->worker;
+    if (session->has_place) {
+        service_leave(session->service);
+    }
     log_end_of(session, failure);
     if (session->caller != NULL && is_reset(session, failure)) {
         socket_abort_on_close(watch_fd(session->caller));
@@ -95,7 +100,6 @@ static void finish(struct session *session, const struct failure *failure)
     watch_close(session->caller);
     deadline_free(session->deadline);
     list_remove(&session->waiting);
-    atomic_fetch_sub_explicit(&session->service->open, 1, memory_order_relaxed);
     service_unref(session->service);
     worker_leave(worker, &session->link);
     free(session);
@@ -195,12 +199,6 @@ static void on_caller_early(void *ctx, unsigned events)
     watch_want(session->caller, 0);
 }
 
-static bool is_full(struct service *service)
-{
-    uint64_t before = atomic_fetch_add_explicit(&service->open, 1, memory_order_relaxed);
-    return before >= service->max_connections;
-}
-
 static struct session *make(struct worker *worker, struct slot *slot, int fd)
 {
     struct session *session = calloc(1, sizeof(*session));
@@ -229,12 +227,12 @@ void session_start(struct worker *worker, struct slot *slot, int fd, const struc
         return;
     }
     session->caller_addr = *caller;
-    bool full = is_full(slot->service);
+    session->has_place = service_enter(slot->service);
     if (session->deadline == NULL || session->caller == NULL) {
         finish_with(session, REASON_internal, "out of memory");
         return;
     }
-    if (full) {
+    if (!session->has_place) {
         finish_with(session, REASON_limit_reached, "max_connections are open");
         return;
     }
