@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "control/capacity.h"
+#include "control/digest.h"
 #include "control/doors.h"
 #include "control/notify.h"
 #include "control/resolver.h"
@@ -36,7 +37,7 @@ struct control {
 
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
-    uv_async_t changed;  /* a worker's state has */
+    uv_async_t changed;  /* what a worker tells of has */
     uv_timer_t deadline; /* of draining */
 
     struct doors doors;
@@ -44,6 +45,7 @@ struct control {
     size_t n_workers;
     struct resolver *resolver;
     struct watchdog *watchdog;
+    struct digest *digest;
 };
 
 /* ---- stopping ---- */
@@ -117,7 +119,9 @@ static void drain(struct control *control, int signum)
 
 static void on_changed(uv_async_t *changed)
 {
-    finish_if_drained(changed->data);
+    struct control *control = changed->data;
+    digest_wake(control->digest);
+    finish_if_drained(control);
 }
 
 /* Called in a worker's thread. */
@@ -264,7 +268,8 @@ static int start(struct control *control)
         doors_open(&control->doors, config, n_workers) < 0) {
         return -1; /* told */
     }
-    if (start_workers(control) < 0 || serve_all(control) < 0) {
+    control->digest = digest_start(&control->loop, control->snapshot->services, config->n_services);
+    if (control->digest == NULL || start_workers(control) < 0 || serve_all(control) < 0) {
         log_message(LEVEL_ERROR, "cannot start the workers: %m");
         return -1;
     }
@@ -308,6 +313,7 @@ static void tear_down(struct control *control)
         control->workers[i] = worker_stop(control->workers[i]);
     }
     free(control->workers);
+    control->digest = digest_stop(control->digest); /* knows now how all connections ended */
     doors_unlink(&control->doors);
     doors_close(&control->doors);
 

@@ -2,7 +2,6 @@
 
 #include "net/socket.h"
 #include "worker/deadline.h"
-#include "worker/worker_fields.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,13 +10,15 @@
 #define HEADROOM_PIECES 64
 
 struct attempt {
-    struct worker *worker;
+    uv_loop_t *loop;
+    struct scratch *scratch;
     const struct service *service;
     const struct attempt_events *events;
     void *ctx;
     struct upstream upstream;
     struct deadline *deadline;
     bool connecting;
+    uint64_t connected_ns;
 };
 
 /* To be the last thing that a callback does: the attempt may be gone when it returns. */
@@ -74,7 +75,7 @@ static void handshake(struct attempt *attempt, struct tls_input *in)
         fail_on_memory(attempt);
         return;
     }
-    struct buf *flight = &attempt->worker->flight;
+    struct buf *flight = &attempt->scratch->flight;
     enum tls_status status = tls_handshake(attempt->upstream.tls, in, flight);
     int error = upstream_send(&attempt->upstream, flight) < 0 ? errno : 0;
 
@@ -93,8 +94,8 @@ static void handshake(struct attempt *attempt, struct tls_input *in)
 
 static void receive(struct attempt *attempt)
 {
-    uint8_t *cipher = attempt->worker->cipher;
-    ssize_t n = socket_recv(watch_fd(attempt->upstream.watch), cipher, WORKER_CIPHER_READ);
+    uint8_t *cipher = attempt->scratch->cipher;
+    ssize_t n = socket_recv(watch_fd(attempt->upstream.watch), cipher, SCRATCH_CIPHER_READ);
     if (n > 0) {
         struct tls_input in = {cipher, (size_t)n};
         handshake(attempt, &in);
@@ -113,6 +114,7 @@ static void on_connected(struct attempt *attempt)
         return;
     }
     attempt->connecting = false;
+    attempt->connected_ns = uv_hrtime();
     deadline_set(attempt->deadline, attempt->service->handshake_timeout_ms);
     struct tls_input nothing = {0};
     handshake(attempt, &nothing);
@@ -146,10 +148,10 @@ static void on_deadline(void *ctx)
 static int open_upstream(struct attempt *attempt, const struct endpoint *endpoint)
 {
     struct upstream *upstream = &attempt->upstream;
-    buf_init(&upstream->unsent, WORKER_CIPHER_MAX);
+    buf_init(&upstream->unsent, SCRATCH_CIPHER_MAX);
     upstream->addr = endpoint->addr;
     upstream->tls = tls_new(attempt->service->profile, &endpoint->host);
-    attempt->deadline = deadline_new(&attempt->worker->loop, on_deadline, attempt);
+    attempt->deadline = deadline_new(attempt->loop, on_deadline, attempt);
     if (upstream->tls == NULL || attempt->deadline == NULL) {
         errno = ENOMEM;
         return -1;
@@ -158,7 +160,7 @@ static int open_upstream(struct attempt *attempt, const struct endpoint *endpoin
     if (fd < 0) {
         return -1;
     }
-    upstream->watch = watch_open(&attempt->worker->loop, fd, on_ready, attempt);
+    upstream->watch = watch_open(attempt->loop, fd, on_ready, attempt);
     if (upstream->watch == NULL) {
         errno = ENOMEM;
         return -1;
@@ -167,16 +169,18 @@ static int open_upstream(struct attempt *attempt, const struct endpoint *endpoin
     return 0;
 }
 
-struct attempt *attempt_start(struct worker *worker, const struct service *service,
-                              const struct endpoint *endpoint, const struct attempt_events *events,
-                              void *ctx, struct failure *ret_failure)
+struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch,
+                              const struct service *service, const struct endpoint *endpoint,
+                              const struct attempt_events *events, void *ctx,
+                              struct failure *ret_failure)
 {
     struct attempt *attempt = calloc(1, sizeof(*attempt));
     if (attempt == NULL) {
         socket_explain(ENOMEM, ret_failure);
         return NULL;
     }
-    attempt->worker = worker;
+    attempt->loop = loop;
+    attempt->scratch = scratch;
     attempt->service = service;
     attempt->events = events;
     attempt->ctx = ctx;
@@ -196,6 +200,16 @@ bool attempt_is_connecting(const struct attempt *attempt)
 const struct addr *attempt_addr(const struct attempt *attempt)
 {
     return &attempt->upstream.addr;
+}
+
+struct tls *attempt_tls(const struct attempt *attempt)
+{
+    return attempt->upstream.tls;
+}
+
+uint64_t attempt_connected_ns(const struct attempt *attempt)
+{
+    return attempt->connected_ns;
 }
 
 void attempt_take(struct attempt *attempt, struct upstream *ret_upstream)

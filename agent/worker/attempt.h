@@ -4,9 +4,9 @@
 #include "base/failure.h"
 #include "tls/tls.h"
 #include "worker/endpoints.h"
+#include "worker/scratch.h"
 #include "worker/service.h"
 #include "worker/upstream.h"
-#include "worker/worker.h"
 
 #include <stdbool.h>
 
@@ -22,14 +22,22 @@ struct attempt_events {
 /* Begins to connect. The handshake has the service's handshake_timeout_ms from the moment that TCP
  * is connected; TCP itself is bounded by whoever started the attempt. Returns NULL, with the
  * failure set, when it fails at once; no event is told then. */
-struct attempt *attempt_start(struct worker *worker, const struct service *service,
-                              const struct endpoint *endpoint, const struct attempt_events *events,
-                              void *ctx, struct failure *ret_failure);
+struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch,
+                              const struct service *service, const struct endpoint *endpoint,
+                              const struct attempt_events *events, void *ctx,
+                              struct failure *ret_failure);
 
 /* True until TCP is connected. */
 bool attempt_is_connecting(const struct attempt *attempt);
 
 const struct addr *attempt_addr(const struct attempt *attempt);
+
+/* The session, which has not begun to speak before attempt_start() has returned; until
+ * attempt_take(). */
+struct tls *attempt_tls(const struct attempt *attempt);
+
+/* When TCP was connected, on the clock of uv_hrtime(); 0: it is not. */
+uint64_t attempt_connected_ns(const struct attempt *attempt);
 
 /* Moves the established upstream to `ret_upstream`; to be called from `established`. */
 void attempt_take(struct attempt *attempt, struct upstream *ret_upstream);

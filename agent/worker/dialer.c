@@ -1,5 +1,6 @@
 #include "worker/dialer.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/socket.h"
 #include "worker/attempt.h"
@@ -29,14 +30,26 @@ struct dialer {
     bool failed_connected; /* it had got as far as TLS */
 };
 
+/* Among many attempts, the evidence of one is of use together with its address. */
+static bool is_folded(const struct dialer *dialer, const char *upstream,
+                      const struct failure *failure)
+{
+    struct failure located;
+    failure_set(&located, failure->reason, "%s: %s", upstream, failure->detail);
+    located.by_peer = failure->by_peer;
+    return tally_fold(dialer->service->attempts, &located, clock_ms(), &dialer->worker->watcher);
+}
+
 static void log_attempt(const struct dialer *dialer, const struct addr *addr,
                         const struct failure *failure)
 {
     char text[ADDR_TEXT_MAX];
+    const char *upstream = addr_format(addr, text);
+    enum log_level level = is_folded(dialer, upstream, failure) ? LEVEL_DEBUG : LEVEL_WARNING;
     struct log_line line;
-    log_begin(&line, LEVEL_WARNING, "attempt failed");
+    log_begin(&line, level, "attempt failed");
     log_text(&line, "service", dialer->service->name);
-    log_text(&line, "upstream", addr_format(addr, text));
+    log_text(&line, "upstream", upstream);
     log_reason(&line, failure->reason, failure->by_peer);
     log_text(&line, "detail", failure->detail);
     log_end(&line);
@@ -47,6 +60,7 @@ static void log_attempt(const struct dialer *dialer, const struct addr *addr,
 static void note_failure(struct dialer *dialer, const struct addr *addr, bool connected,
                          const struct failure *failure)
 {
+    tally_add(dialer->service->attempts, failure->reason);
     if (dialer->endpoints->n > 1) {
         log_attempt(dialer, addr, failure);
     }
@@ -85,8 +99,9 @@ static void begin_next(struct dialer *dialer)
     while (may_begin(dialer)) {
         const struct endpoint *endpoint = &dialer->endpoints->list[dialer->n_begun];
         struct failure failure;
-        struct attempt *attempt = attempt_start(dialer->worker, dialer->service, endpoint,
-                                                &attempt_events, dialer, &failure);
+        struct attempt *attempt =
+            attempt_start(&dialer->worker->loop, &dialer->worker->scratch, dialer->service,
+                          endpoint, &attempt_events, dialer, &failure);
         dialer->attempts[dialer->n_begun++] = attempt;
         if (attempt != NULL) {
             dialer->n_running++;

@@ -30,7 +30,7 @@ static void fail_send(struct relay *relay, int error)
 
 static void send_flight(struct relay *relay)
 {
-    if (upstream_send(&relay->upstream, &relay->worker->flight) < 0) {
+    if (upstream_send(&relay->upstream, &relay->worker->scratch.flight) < 0) {
         fail_send(relay, errno);
     }
 }
@@ -41,7 +41,7 @@ static void pass_on_end(struct relay *relay)
     relay->heard = relay->received;
     relay->only_goodbye = buf_len(&relay->upstream.unsent) == 0;
     verdict_start_closing(relay); /* before the goodbye, which is nothing to wait for */
-    tls_close(relay->upstream.tls, &relay->worker->flight);
+    tls_close(relay->upstream.tls, &relay->worker->scratch.flight);
     send_flight(relay);
 }
 
@@ -49,8 +49,8 @@ static void encrypt(struct relay *relay, const uint8_t *plain, size_t len)
 {
     relay->sent += len;
     moved(relay);
-    if (tls_write(relay->upstream.tls, plain, len, &relay->worker->flight) == TLS_FAILED) {
-        buf_clear(&relay->worker->flight);
+    if (tls_write(relay->upstream.tls, plain, len, &relay->worker->scratch.flight) == TLS_FAILED) {
+        buf_clear(&relay->worker->scratch.flight);
         verdict_fail_upstream(relay, tls_failure(relay->upstream.tls));
         return;
     }
@@ -68,8 +68,8 @@ void pump_up(struct relay *relay)
     if (!pump_reads_caller(relay)) {
         return;
     }
-    uint8_t *plain = relay->worker->plain;
-    ssize_t n = socket_recv(watch_fd(relay->caller), plain, WORKER_PLAIN_READ);
+    uint8_t *plain = relay->worker->scratch.plain;
+    ssize_t n = socket_recv(watch_fd(relay->caller), plain, SCRATCH_PLAIN_READ);
     if (n > 0) {
         encrypt(relay, plain, (size_t)n);
     } else if (n == 0) {
@@ -129,13 +129,13 @@ void pump_decrypt(struct relay *relay, struct tls_input *in)
 {
     struct tls *tls = relay->upstream.tls;
     size_t len;
-    enum tls_status status =
-        tls_read(tls, in, &relay->worker->flight, relay->worker->plain, WORKER_PLAIN_MAX, &len);
+    enum tls_status status = tls_read(tls, in, &relay->worker->scratch.flight,
+                                      relay->worker->scratch.plain, SCRATCH_PLAIN_MAX, &len);
     assert(in->len == 0 || status == TLS_CLOSED || status == TLS_FAILED); /* there was room */
     if (len > 0) {
-        deliver(relay, relay->worker->plain, len);
+        deliver(relay, relay->worker->scratch.plain, len);
     }
-    if (buf_len(&relay->worker->flight) > 0) {
+    if (buf_len(&relay->worker->scratch.flight) > 0) {
         relay->only_goodbye = false;
         send_flight(relay);
     }
@@ -193,8 +193,8 @@ void pump_down(struct relay *relay)
     if (!pump_reads_upstream(relay)) {
         return;
     }
-    uint8_t *cipher = relay->worker->cipher;
-    ssize_t n = socket_recv(watch_fd(relay->upstream.watch), cipher, WORKER_CIPHER_READ);
+    uint8_t *cipher = relay->worker->scratch.cipher;
+    ssize_t n = socket_recv(watch_fd(relay->upstream.watch), cipher, SCRATCH_CIPHER_READ);
     if (n > 0) {
         struct tls_input in = {cipher, (size_t)n};
         pump_decrypt(relay, &in);

@@ -182,7 +182,7 @@ struct relay *relay_new(struct worker *worker, const struct service *service, st
     relay->ctx = ctx;
     relay->caller = caller;
     relay->upstream = *upstream;
-    buf_init(&relay->to_caller, WORKER_PLAIN_MAX);
+    buf_init(&relay->to_caller, SCRATCH_PLAIN_MAX);
     relay->deadline = deadline_new(&worker->loop, on_deadline, relay);
     return relay->deadline != NULL ? relay : relay_free(relay, true);
 }

@@ -14,7 +14,10 @@ struct service *service_new(size_t id, const char *name, struct profile *profile
     service->id = id;
     service->profile = profile_ref(profile);
     service->name = strdup(name);
-    return service->name != NULL ? service : service_unref(service);
+    service->connections = tally_new();
+    service->attempts = tally_new();
+    bool whole = service->name != NULL && service->connections != NULL && service->attempts != NULL;
+    return whole ? service : service_unref(service);
 }
 
 struct service *service_ref(struct service *service)
@@ -29,6 +32,8 @@ struct service *service_unref(struct service *service)
         return NULL;
     }
     profile_unref(service->profile);
+    tally_free(service->connections);
+    tally_free(service->attempts);
     free(service->name);
     free(service);
     return NULL;

@@ -1,9 +1,10 @@
 /* What a worker knows of a service: immutable, shared by reference count, but for the count of open
- * connections. */
+ * connections and the tallies. */
 #pragma once
 
 #include "base/refs.h"
 #include "tls/profile.h"
+#include "worker/tally.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,11 +23,13 @@ struct service {
     uint64_t max_connections;
     bool truncation_is_eof;
 
-    _Atomic(uint64_t) open; /* connections now, over all workers */
+    _Atomic(uint64_t) open;    /* connections now, over all workers */
+    struct tally *connections; /* owned: how connections ended */
+    struct tally *attempts;    /* owned: why attempts failed */
 };
 
-/* Makes a service with all else zero and one reference. `profile` is referenced. NULL when memory
- * is out. */
+/* Makes a service with all else zero or empty, and one reference. `profile` is referenced. NULL
+ * when memory is out. */
 struct service *service_new(size_t id, const char *name, struct profile *profile);
 
 struct service *service_ref(struct service *service);

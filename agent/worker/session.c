@@ -1,5 +1,6 @@
 #include "worker/session.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/socket.h"
 #include "worker/deadline.h"
@@ -54,12 +55,23 @@ static void log_relay(struct log_line *line, const struct relay *relay)
     log_number(line, "received", relay_received(relay));
 }
 
-static void log_end_of(const struct session *session, const struct failure *failure)
+static enum log_level level_of(const struct session *session, const struct failure *failure)
+{
+    if (is_ordinary(failure->reason)) {
+        return LEVEL_INFO;
+    }
+    bool is_folded =
+        tally_fold(session->service->connections, failure, clock_ms(), &session->worker->watcher);
+    return is_folded ? LEVEL_DEBUG : LEVEL_WARNING;
+}
+
+static void tell_end(const struct session *session, const struct failure *failure)
 {
     bool ordinary = is_ordinary(failure->reason);
     char text[ADDR_TEXT_MAX];
     struct log_line line;
-    log_begin(&line, ordinary ? LEVEL_INFO : LEVEL_WARNING, "connection ended");
+    tally_add(session->service->connections, failure->reason);
+    log_begin(&line, level_of(session, failure), "connection ended");
     log_text(&line, "service", session->service->name);
     log_text(&line, "caller", addr_format(&session->caller_addr, text));
     if (session->upstream_addr.len > 0) {
@@ -91,7 +103,7 @@ static void finish(struct session *session, const struct failure *failure)
     if (session->has_place) {
         service_leave(session->service);
     }
-    log_end_of(session, failure);
+    tell_end(session, failure);
     if (session->caller != NULL && is_reset(session, failure)) {
         socket_abort_on_close(watch_fd(session->caller));
     }
@@ -199,14 +211,23 @@ static void on_caller_early(void *ctx, unsigned events)
     watch_want(session->caller, 0);
 }
 
+/* For want of memory; the end is told as any other's. */
+static void refuse(struct worker *worker, struct service *service, int fd,
+                   const struct addr *caller)
+{
+    struct session session = {.worker = worker, .service = service, .caller_addr = *caller};
+    struct failure failure;
+    failure_set(&failure, REASON_internal, "out of memory");
+    session.accepted_ms = uv_now(&worker->loop);
+    socket_abort_on_close(fd);
+    close(fd);
+    tell_end(&session, &failure);
+}
+
 static struct session *make(struct worker *worker, struct slot *slot, int fd)
 {
     struct session *session = calloc(1, sizeof(*session));
     if (session == NULL) {
-        socket_abort_on_close(fd);
-        close(fd);
-        log_message(LEVEL_ERROR, "out of memory: a caller of service %s was refused",
-                    slot->service->name);
         return NULL;
     }
     session->worker = worker;
@@ -224,6 +245,7 @@ void session_start(struct worker *worker, struct slot *slot, int fd, const struc
 {
     struct session *session = make(worker, slot, fd);
     if (session == NULL) {
+        refuse(worker, slot->service, fd, caller);
         return;
     }
     session->caller_addr = *caller;

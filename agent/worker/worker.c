@@ -2,7 +2,7 @@
  *
  * Its thread runs one libuv loop and touches nothing that another thread writes, but for what the
  * control thread puts into the mailbox, a few atomic flags, and the services' counts of open
- * connections. Whatever the control thread wants done, it leaves there and rings the bell, an
+ * connections and of how they ended. Whatever the control thread wants done, it leaves there and rings the bell, an
  * uv_async_t; the letters are read first, then the flags, so that what was sent before a flag was
  * set is done before it. Services, endpoints and profiles are immutable and reference-counted: a
  * connection keeps what it began with. Nothing here waits for a lock, for DNS or for a file. */
@@ -215,10 +215,7 @@ static struct worker *make(size_t n_services, struct worker_watcher watcher)
     worker->n_slots = n_services;
     list_init(&worker->acceptors);
     list_init(&worker->sessions);
-    buf_init(&worker->flight, WORKER_CIPHER_MAX);
     worker->slots = calloc(n_services, sizeof(worker->slots[0]));
-    worker->plain = malloc(WORKER_PLAIN_MAX);
-    worker->cipher = malloc(WORKER_CIPHER_READ);
     for (size_t i = 0; worker->slots != NULL && i < n_services; i++) {
         list_init(&worker->slots[i].waiting);
     }
@@ -239,10 +236,8 @@ static void free_worker(struct worker *worker)
         }
         free_mail(mail);
     }
-    buf_release(&worker->flight);
+    scratch_release(&worker->scratch);
     free(worker->slots);
-    free(worker->plain);
-    free(worker->cipher);
     free(worker);
 }
 
@@ -273,7 +268,7 @@ struct worker *worker_start(size_t n_services, struct worker_watcher watcher)
         errno = ENOMEM;
         return NULL;
     }
-    bool whole = worker->slots != NULL && worker->plain != NULL && worker->cipher != NULL;
+    bool whole = scratch_init(&worker->scratch) == 0 && worker->slots != NULL;
     int error = whole ? start_loop(worker) : ENOMEM;
     if (error != 0) {
         free_worker(worker);

@@ -12,7 +12,8 @@
 struct worker;
 
 /* What a worker tells the control plane. `changed` is called in the worker's thread when its state
- * as given by worker_is_drained() may have changed; it must only wake the control loop. */
+ * as given by worker_is_drained() may have changed, or when a folding has begun (tally.h); it must
+ * only wake the control loop. */
 struct worker_watcher {
     void (*changed)(void *ctx);
     void *ctx;

@@ -1,29 +1,16 @@
 /* A worker's fields: for the room worker/ only. All but the atomic ones belong to its thread. */
 #pragma once
 
-#include "base/buf.h"
 #include "base/list.h"
 #include "base/mailbox.h"
-#include "tls/tls.h"
 #include "worker/deadline.h"
+#include "worker/scratch.h"
 #include "worker/worker.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include <uv.h>
-
-/* One read from a caller, and from a backend: large enough to make system calls rare, small enough
- * that no connection keeps the others waiting. */
-#define WORKER_PLAIN_READ  ((size_t)64 * 1024)
-#define WORKER_CIPHER_READ ((size_t)128 * 1024)
-
-/* The plaintext of one read from a backend, with what was held back of a record before it. */
-#define WORKER_PLAIN_MAX (WORKER_CIPHER_READ + (size_t)2 * TLS_RECORD_MAX)
-
-/* Ciphertext that one operation may produce: a read from a caller, with the records' overhead, or a
- * handshake flight. */
-#define WORKER_CIPHER_MAX ((size_t)256 * 1024)
 
 /* A service in this worker. */
 struct slot {
@@ -47,10 +34,7 @@ struct worker {
     bool draining;
     bool resuming; /* sessions that waited for endpoints are still to be dialled */
 
-    /* Scratch: used within one callback, empty between. */
-    uint8_t *plain;    /* WORKER_PLAIN_MAX */
-    uint8_t *cipher;   /* WORKER_CIPHER_READ */
-    struct buf flight; /* ciphertext on its way out */
+    struct scratch scratch;
 
     /* Written by the control thread, read by the worker's. */
     struct mailbox mailbox;

@@ -101,10 +101,10 @@ class Pair:
 @pytest.fixture
 def beside(start, ca, leaf, gateway):
     """beside(BACKEND, key=value…): a context in which the bad service leads to that backend, and
-    the good one is watched."""
+    the good one is watched. Each of many failures has its line at log_level = debug."""
 
     @contextlib.contextmanager
-    def run(backend, **keys):
+    def run(backend, log_level="info", **keys):
         keys = {"connect_timeout": "5s", "handshake_timeout": "700ms", **keys}
         with TlsBackend(echo, leaf, ca) as good:
             good_port, bad_port = free_port(), free_port()
@@ -114,6 +114,7 @@ def beside(start, ca, leaf, gateway):
                     service("good", good_port, good.port, ca),
                     service("bad", bad_port, bad, ca, **keys),
                     certificate=gateway,
+                    agent={"log_level": log_level},
                 )
             )
             with Neighbour(good_port):
@@ -152,7 +153,7 @@ def test_drops_syn(beside):
 
 
 def test_fifty_connections_to_a_port_that_drops_syn(beside):
-    with Blackhole() as hole, beside(hole, connect_timeout="1500ms") as pair:
+    with Blackhole() as hole, beside(hole, "debug", connect_timeout="1500ms") as pair:
         socks = [pair.call() for _ in range(50)]
         for sock in socks:
             assert expect_reset(sock) == b""
@@ -295,7 +296,7 @@ def test_in_the_handshake(beside, kind):
 
 
 def test_fifty_silent_peers(beside):
-    with Backend(stay_silent) as backend, beside(backend, handshake_timeout="1s") as pair:
+    with Backend(stay_silent) as backend, beside(backend, "debug", handshake_timeout="1s") as pair:
         socks = [pair.call() for _ in range(50)]
         for sock in socks:
             assert expect_reset(sock) == b""

@@ -116,7 +116,8 @@ def test_all_fail(relay, ca, other_ca):
 
 def test_ten_dead_addresses_before_the_good_one(relay, leaf, ca):
     with TlsBackend(echo, leaf, ca) as good:
-        link = relay([at(free_port()) for _ in range(10)] + [at(good.port)])
+        dead = [at(free_port()) for _ in range(10)]
+        link = relay([*dead, at(good.port)], agent={"log_level": "debug"})
         exchange(link)
         link.agent.wait_logs(10, msg="attempt failed", reason="connect_refused")
 

@@ -2,8 +2,11 @@
 and what comes of it when the certificate is not to its liking."""
 
 import re
+from datetime import datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from harness import servers
 from harness.net import digest, expect_no_service, in_parallel, payload
 
@@ -145,6 +148,50 @@ def test_with_a_certificate_for_servers(serve, relay, ca, leaf, name, tls):
     wrong = ca.issue("gateway", purpose="server")
     with serve(name, leaf, ca, tls) as server:
         expect_refusal(relay(server, certificate=wrong), server, "client_cert_unsupported")
+
+
+@pytest.mark.parametrize("tls", TLS)
+@pytest.mark.parametrize("name", ["haproxy", "stunnel", "s_server"])
+def test_with_a_certificate_that_has_run_out(serve, relay, ca, leaf, name, tls):
+    old = ca.issue(
+        "gateway",
+        purpose="client",
+        not_before=timedelta(days=-30),
+        not_after=timedelta(days=-1),
+    )
+    with serve(name, leaf, ca, tls) as server:
+        expect_refusal(relay(server, certificate=old), server, "client_cert_expired")
+
+
+class Revoking(servers.OpensslServer):
+    """Has a list of revoked client certificates, with this one in it."""
+
+    def __init__(self, directory, leaf, client_ca, tls, revoked):
+        super().__init__(directory, leaf, client_ca, tls)
+        self.crl = self.directory / "clients.crl"
+        self.crl.write_bytes(revocation_list(client_ca, revoked))
+
+    def command(self):
+        return [*super().command(), "-crl_check", "-CRL", str(self.crl)]
+
+
+def revocation_list(ca, *certificates):
+    """A CRL (RFC 5280 section 5) as PEM."""
+    now = datetime.utcnow()
+    crl = x509.CertificateRevocationListBuilder(
+        x509.load_der_x509_certificate(ca.der).subject, now, now + timedelta(days=1)
+    )
+    for certificate in certificates:
+        number = x509.load_der_x509_certificate(certificate.der).serial_number
+        entry = x509.RevokedCertificateBuilder(number, now)
+        crl = crl.add_revoked_certificate(entry.build())
+    return crl.sign(ca.private_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize("tls", TLS)
+def test_with_a_certificate_that_was_revoked(tmp_path, relay, ca, leaf, gateway, tls):
+    with Revoking(tmp_path, leaf, ca, tls, revoked=gateway) as server:
+        expect_refusal(relay(server, certificate=gateway), server, "client_cert_revoked")
 
 
 class RsaOnly(servers.OpensslServer):

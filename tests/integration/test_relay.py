@@ -214,7 +214,7 @@ def test_200_connections_in_every_order_of_closing(relay, leaf, ca, workers):
             ORDERS[order][0](sock)
 
     with TlsBackend(by_order, leaf, ca) as backend:
-        link = relay(backend, agent={"workers": workers})
+        link = relay(backend, agent={"workers": workers, "log_level": "debug"})
         before = link.agent.fds()
         in_parallel([lambda order=order: exchange(order) for order in orders])
         lines = link.agent.wait_logs(len(orders), HANG, msg="connection ended")

@@ -1,0 +1,55 @@
+/* What became of a service's connections, or of its attempts to reach a backend: how many ended
+ * with each reason, and which failures have a line of their own in the log.
+ *
+ * The first failure of a reason has one. Those that follow are folded: counted until the control
+ * thread takes the sum, once in an interval, and tells it in one line. An interval without any ends
+ * the folding, and the next failure is a first one again. Where the sender of an alert decides the
+ * reason's side, each sender's are folded apart.
+ *
+ * All workers and the control thread share a tally, and none waits for another. A failure is either
+ * a first one or in exactly one sum. Times are those of clock_ms(). */
+#pragma once
+
+#include "base/failure.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct worker_watcher;
+
+struct tally;
+
+/* Makes an empty tally. NULL when memory is out. */
+struct tally *tally_new(void);
+
+/* With what is folded and untold. Accepts NULL; returns NULL. */
+struct tally *tally_free(struct tally *tally);
+
+/* Counts an end, be it a failure or not. */
+void tally_add(struct tally *tally, enum reason reason);
+
+/* How many of this reason were counted so far. */
+uint64_t tally_count(const struct tally *tally, enum reason reason);
+
+/* Takes a failure in. True: it is folded. False: it is a first one, to be told in full; `watcher`
+ * was woken, for from now on the sums must be taken. */
+bool tally_fold(struct tally *tally, const struct failure *failure, uint64_t now_ms,
+                const struct worker_watcher *watcher);
+
+/* The failures of one reason that were folded in an interval: at least one. */
+struct tally_sum {
+    enum reason reason;
+    bool by_peer;
+    uint64_t count;
+    uint64_t interval_ms; /* as long as it really was */
+    const char *detail;   /* of one of them; NULL: none is known; until tally_teller returns */
+};
+
+typedef void tally_teller(void *ctx, const struct tally_sum *sum);
+
+#define TALLY_NEVER UINT64_MAX
+
+/* For one thread at a time: hands over the sums of all intervals that have lasted for `interval_ms`
+ * (0: of all). Returns when the next one will have, TALLY_NEVER when nothing is folded any more. */
+uint64_t tally_tell(struct tally *tally, uint64_t now_ms, uint64_t interval_ms, tally_teller *tell,
+                    void *ctx);
