@@ -125,3 +125,12 @@ uint16_t addr_port(const struct addr *addr)
         return 0;
     }
 }
+
+void addr_set_port(struct addr *addr, uint16_t port)
+{
+    if (addr->sa.sa_family == AF_INET6) {
+        addr->in6.sin6_port = htons(port);
+    } else {
+        addr->in.sin_port = htons(port);
+    }
+}

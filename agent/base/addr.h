@@ -46,3 +46,6 @@ bool addr_is_wildcard(const struct addr *addr);
 
 /* The port in host order; 0 for a UNIX socket. */
 uint16_t addr_port(const struct addr *addr);
+
+/* Sets the port, in host order, of an IP address. */
+void addr_set_port(struct addr *addr, uint16_t port);

@@ -33,8 +33,8 @@ static inline size_t buf_len(const struct buf *buf)
     return buf->end - buf->start;
 }
 
-/* The first byte held; valid until the next append. */
+/* The first byte held, valid until the next append; NULL where no memory is. */
 static inline const uint8_t *buf_bytes(const struct buf *buf)
 {
-    return buf->mem + buf->start;
+    return buf->mem != NULL ? buf->mem + buf->start : NULL;
 }

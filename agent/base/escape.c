@@ -93,7 +93,7 @@ size_t escape_next(const char *text, enum escape_style style, char ret_escaped[s
     if (letter != 0) {
         memcpy(ret_escaped, (char[]){'\\', letter, '\0'}, 3);
     } else if (is_control(point)) {
-        snprintf(ret_escaped, ESCAPE_MAX, "\\u00%02x", (unsigned char)point);
+        snprintf(ret_escaped, ESCAPE_MAX, "\\u%04x", (unsigned)point & 0xffff);
     } else {
         memcpy(ret_escaped, text, len);
         ret_escaped[len] = '\0';

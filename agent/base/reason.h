@@ -75,6 +75,8 @@ enum side {
     row(tls_alert, SIDE_BY_ALERT, "the backend sent a TLS alert: see the backend's log")           \
     row(tls_protocol, SIDE_BY_ALERT, "the peer broke the TLS protocol: see the backend's log")     \
     row(own_cert_expired, SIDE_CONFIG, "our own certificate has run out: renew it")                \
+    row(own_cert_not_yet_valid, SIDE_CONFIG,                                                       \
+        "our own certificate is not valid yet: check this host's clock, then its start date")      \
     row(own_key_unusable, SIDE_CONFIG, "our own key could not sign: check `key`")                  \
     row(internal, SIDE_CONFIG, "the agent ran out of something or has a bug: see the detail")
 /* clang-format on */

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "certs/handles.h"
+#include "certs/key.h"
 #include "certs/pem.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@ struct reading {
     bool has_key;
 };
 
-static int append(struct bundle *bundle, gnutls_x509_crt_t crt)
+int bundle_add(struct bundle *bundle, gnutls_x509_crt_t crt)
 {
     gnutls_x509_crt_t *crts = reallocarray(bundle->crts, bundle->n + 1, sizeof(gnutls_x509_crt_t));
     if (crts == NULL) {
@@ -47,7 +48,7 @@ static void take_certificate(const struct reading *reading, const struct pem_blo
     if (rc >= 0) {
         rc = gnutls_x509_crt_import(crt, &block->text, GNUTLS_X509_FMT_PEM);
     }
-    if (rc >= 0 && append(bundle, crt) < 0) {
+    if (rc >= 0 && bundle_add(bundle, crt) < 0) {
         rc = GNUTLS_E_MEMORY_ERROR;
     }
     if (rc < 0) {
@@ -108,7 +109,7 @@ static void take_all(struct reading *reading, const struct secret *text, struct 
     }
 }
 
-static struct bundle steal(struct bundle *bundle)
+struct bundle bundle_steal(struct bundle *bundle)
 {
     struct bundle taken = *bundle;
     *bundle = (struct bundle){NULL, NULL, 0};
@@ -130,8 +131,72 @@ int bundle_read(const char *path, const char *what, enum bundle_others others, s
     if (problems_errors(problems) > errors) {
         return -1;
     }
-    *ret_bundle = steal(&bundle);
+    *ret_bundle = bundle_steal(&bundle);
     return 0;
+}
+
+bool bundle_has_issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t crt)
+{
+    /* Only whether the signature fits: dates and strength are for the backend to judge. */
+    const unsigned flags = GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
+                           GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS | GNUTLS_VERIFY_ALLOW_BROKEN |
+                           GNUTLS_VERIFY_ALLOW_ANY_X509_V1_CA_CRT;
+    unsigned status;
+    return gnutls_x509_crt_check_issuer(crt, issuer) == 1 &&
+           gnutls_x509_crt_verify(crt, &issuer, 1, flags, &status) >= 0 &&
+           (status & GNUTLS_CERT_SIGNATURE_FAILURE) == 0;
+}
+
+bool bundle_is_root(gnutls_x509_crt_t crt)
+{
+    return bundle_has_issued(crt, crt);
+}
+
+static void swap(struct bundle *bundle, size_t a, size_t b)
+{
+    gnutls_x509_crt_t crt = bundle->crts[a];
+    struct inspect_facts facts = bundle->facts[a];
+    bundle->crts[a] = bundle->crts[b];
+    bundle->facts[a] = bundle->facts[b];
+    bundle->crts[b] = crt;
+    bundle->facts[b] = facts;
+}
+
+/* Of two certificates that fit. */
+static bool is_better(const struct bundle *bundle, size_t a, size_t b)
+{
+    bool a_is_root = bundle_is_root(bundle->crts[a]), b_is_root = bundle_is_root(bundle->crts[b]);
+    return a_is_root != b_is_root ? b_is_root
+                                  : bundle->facts[a].not_after > bundle->facts[b].not_after;
+}
+
+/* Finds what belongs at place `at`: the issuer of the one before it, or the key's certificate.
+ * Returns the bundle's length when there is none. */
+static size_t find_next(const struct bundle *bundle, size_t at, const unsigned char *key_id)
+{
+    size_t best = bundle->n;
+    for (size_t i = at; i < bundle->n; i++) {
+        bool fits = at == 0 ? key_is_of(bundle->crts[i], key_id)
+                            : bundle_has_issued(bundle->crts[i], bundle->crts[at - 1]);
+        if (fits && (best == bundle->n || is_better(bundle, i, best))) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+size_t bundle_arrange(struct bundle *bundle, const unsigned char *key_id)
+{
+    size_t n = 0;
+    while (n == 0 || !bundle_is_root(bundle->crts[n - 1])) {
+        size_t next = find_next(bundle, n, key_id);
+        if (next == bundle->n) {
+            break;
+        }
+        swap(bundle, n, next);
+        n++;
+    }
+    return n;
 }
 
 void bundle_truncate(struct bundle *bundle, size_t n)

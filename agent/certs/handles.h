@@ -25,8 +25,11 @@ const struct handles_identity *handles_of_identity(const struct identity *identi
  * gnutls_session_set_ptr() is given, for every session that uses handles_of_trust(). */
 struct handles_session {
     const struct identity *identity; /* NULL: present no certificate */
+    bool notes_accepted;             /* fill in `accepted` in any case */
     bool asked;                      /* out: the backend asked for a certificate, of any kind */
     bool issuer_matched;             /* out: it named an issuer of our chain, or no issuer at all */
+    char *accepted; /* out: some of the issuers that it named, for people: "CN=A or CN=B"; NULL
+                     * where one of them is ours; owned by whoever owns the session */
 };
 
 /* A gnutls_certificate_retrieve_function3: presents the session's identity, whatever issuers the
@@ -46,6 +49,9 @@ int handles_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st 
  * third one of the two (LOW and MEDIUM make ULTRA). The priority must carry it: %PROFILE_MEDIUM,
  * also behind a string of the operator's, for NORMAL alone brings LOW. */
 gnutls_certificate_credentials_t handles_of_trust(const struct trust *trust);
+
+/* Reads a certificate in DER. The caller deinits it, also on failure, unless it is NULL. */
+int handles_import(const gnutls_datum_t *der, gnutls_x509_crt_t *ret_crt);
 
 /* Reads one certificate's facts; strings are new. Returns -1 when memory is out. */
 int handles_inspect(gnutls_x509_crt_t crt, struct inspect_facts *ret_facts);

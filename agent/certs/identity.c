@@ -5,12 +5,10 @@
 #include "certs/bundle.h"
 #include "certs/handles.h"
 #include "certs/key.h"
-#include "certs/release.h"
+#include "certs/pkcs12.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define KEY_ID_BYTES 32 /* SHA-256 */
 
 struct identity {
     struct refs refs;
@@ -23,24 +21,12 @@ static void release(struct identity **identity)
     identity_unref(*identity);
 }
 
-static bool has_issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t crt)
-{
-    /* Only whether the signature fits: dates and strength are for the backend to judge. */
-    const unsigned flags = GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
-                           GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS | GNUTLS_VERIFY_ALLOW_BROKEN |
-                           GNUTLS_VERIFY_ALLOW_ANY_X509_V1_CA_CRT;
-    unsigned status;
-    return gnutls_x509_crt_check_issuer(crt, issuer) == 1 &&
-           gnutls_x509_crt_verify(crt, &issuer, 1, flags, &status) >= 0 &&
-           (status & GNUTLS_CERT_SIGNATURE_FAILURE) == 0;
-}
-
 /* RFC 5246 section 7.4.2: each certificate must directly certify the one before it. */
 static void check_order(const struct bundle *bundle, const struct identity_source *source,
                         struct problems *problems)
 {
     for (size_t i = 1; i < bundle->n; i++) {
-        if (!has_issued(bundle->crts[i], bundle->crts[i - 1])) {
+        if (!bundle_has_issued(bundle->crts[i], bundle->crts[i - 1])) {
             problems_error(problems, source->cert_place,
                            "%s: certificate %zu (%s) does not follow, for it did not issue "
                            "certificate %zu (%s); put the leaf first, then each one's issuer",
@@ -65,7 +51,7 @@ static void check_leaf(const struct bundle *bundle, const struct identity_source
             "it with digitalSignature",
             source->cert);
     }
-    if (gnutls_x509_crt_check_key_purpose(leaf, GNUTLS_KP_TLS_WWW_CLIENT, 0) == 0) {
+    if (!bundle->facts[0].is_for_clients) {
         problems_warning(
             problems, source->cert_place,
             "%s: the certificate is not for TLS clients, and backends may refuse it; issue "
@@ -74,42 +60,17 @@ static void check_leaf(const struct bundle *bundle, const struct identity_source
     }
 }
 
-/* Reads the chain. A root at its end is known to whoever trusts it, and is not sent. */
-static int load_chain(struct identity *identity, const struct identity_source *source,
-                      struct problems *problems)
+/* Checks the chain. A root at its end is known to whoever trusts it, and is not sent. */
+static void check_chain(struct identity *identity, const struct identity_source *source,
+                        struct problems *problems)
 {
     struct bundle *bundle = &identity->bundle;
-    if (bundle_read(source->cert, "certificate chain", BUNDLE_SKIP_OTHERS, source->cert_place,
-                    problems, bundle) < 0) {
-        return -1;
-    }
     check_order(bundle, source, problems);
     check_leaf(bundle, source, problems);
-    gnutls_x509_crt_t last = bundle->crts[bundle->n - 1];
-    if (bundle->n > 1 && gnutls_x509_crt_check_issuer(last, last) == 1) {
+    if (bundle->n > 1 && bundle_is_root(bundle->crts[bundle->n - 1])) {
         bundle_truncate(bundle, bundle->n - 1);
     }
     bundle_warn_of_dates(bundle, source->cert, source->cert_place, problems);
-    return 0;
-}
-
-static bool key_id_is(gnutls_x509_crt_t crt, const unsigned char id[static KEY_ID_BYTES])
-{
-    unsigned char own[KEY_ID_BYTES];
-    size_t size = sizeof(own);
-    return gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, own, &size) >= 0 &&
-           memcmp(own, id, sizeof(own)) == 0;
-}
-
-static int key_id(gnutls_privkey_t key, unsigned char ret_id[static KEY_ID_BYTES])
-{
-    AUTO(release_pubkey) gnutls_pubkey_t public = NULL;
-    size_t size = KEY_ID_BYTES;
-    if (gnutls_pubkey_init(&public) < 0 || gnutls_pubkey_import_privkey(public, key, 0, 0) < 0 ||
-        gnutls_pubkey_get_key_id(public, GNUTLS_KEYID_USE_SHA256, ret_id, &size) < 0) {
-        return -1;
-    }
-    return 0;
 }
 
 static void check_match(const struct identity *identity, const struct identity_source *source,
@@ -121,11 +82,11 @@ static void check_match(const struct identity *identity, const struct identity_s
         problems_error(problems, source->key_place, "%s: out of memory", source->key);
         return;
     }
-    if (key_id_is(bundle->crts[0], id)) {
+    if (key_is_of(bundle->crts[0], id)) {
         return;
     }
     for (size_t i = 1; i < bundle->n; i++) {
-        if (key_id_is(bundle->crts[i], id)) {
+        if (key_is_of(bundle->crts[i], id)) {
             problems_error(problems, source->key_place,
                            "%s: the key belongs to certificate %zu of %s; put that one first",
                            source->key, i + 1, source->cert);
@@ -158,26 +119,54 @@ static int make_handles(struct identity *identity)
     return 0;
 }
 
-struct identity *identity_load(const struct identity_source *source, struct problems *problems)
+/* Reads the files. Returns 0 when the chain could be read; the key is NULL when it could not. */
+static int read_parts(struct identity *identity, const struct identity_source *source,
+                      struct problems *problems)
 {
+    if (source->pkcs12 != NULL) {
+        return pkcs12_read(source, problems, &identity->handles.key, &identity->bundle);
+    }
+    identity->handles.key = key_read(source, problems);
+    return bundle_read(source->cert, "certificate chain", BUNDLE_SKIP_OTHERS, source->cert_place,
+                       problems, &identity->bundle);
+}
+
+/* The source in which a PKCS#12 file is named for both of its parts, as messages want it. */
+static struct identity_source complete(const struct identity_source *given)
+{
+    struct identity_source source = *given;
+    if (source.pkcs12 != NULL) {
+        source.cert = source.key = source.pkcs12;
+        source.cert_place = source.key_place = source.pkcs12_place;
+    }
+    return source;
+}
+
+struct identity *identity_load(const struct identity_source *given, struct problems *problems)
+{
+    const struct identity_source source = complete(given);
     size_t errors = problems_errors(problems);
     AUTO(release) struct identity *identity = calloc(1, sizeof(*identity));
     if (identity == NULL) {
-        problems_error(problems, source->cert_place, "%s: out of memory", source->cert);
+        problems_error(problems, source.cert_place, "%s: out of memory", source.cert);
         return NULL;
     }
     refs_init(&identity->refs);
 
-    int loaded = load_chain(identity, source, problems);
-    identity->handles.key = key_read(source, problems);
-    if (loaded == 0 && identity->handles.key != NULL) {
-        check_match(identity, source, problems);
+    bool has_chain = read_parts(identity, &source, problems) == 0;
+    bool has_key = identity->handles.key != NULL;
+    if (has_chain) {
+        check_chain(identity, &source, problems);
     }
-    if (problems_errors(problems) > errors) {
+    if (has_chain && has_key) {
+        check_match(identity, &source, problems);
+    }
+    /* An error that was noted before does not count again. */
+    if (!has_chain || !has_key || problems_errors(problems) > errors) {
         return NULL;
     }
     if (make_handles(identity) < 0) {
-        problems_error(problems, source->cert_place, "%s: out of memory", source->cert);
+        problems_error(problems, source.cert_place, "%s: out of memory", source.cert);
         return NULL;
     }
     return cleanup_steal(identity);
@@ -216,40 +205,4 @@ const struct inspect_facts *identity_facts(const struct identity *identity, size
 const struct handles_identity *handles_of_identity(const struct identity *identity)
 {
     return &identity->handles;
-}
-
-/* True when the backend accepts an issuer of our chain, or says nothing about issuers. */
-static bool accepts_issuer(const struct gnutls_cert_retr_st *request,
-                           const struct handles_identity *ours)
-{
-    for (unsigned i = 0; i < request->nreqs; i++) {
-        const gnutls_datum_t *accepted = &request->req_ca_rdn[i];
-        for (unsigned j = 0; j < ours->n_chain; j++) {
-            if (accepted->size == ours->issuers[j].size &&
-                memcmp(accepted->data, ours->issuers[j].data, accepted->size) == 0) {
-                return true;
-            }
-        }
-    }
-    return request->nreqs == 0;
-}
-
-int handles_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *request,
-                     gnutls_pcert_st **ret_chain, unsigned *ret_n_chain,
-                     gnutls_ocsp_data_st **ret_staples, unsigned *ret_n_staples,
-                     gnutls_privkey_t *ret_key, unsigned *ret_flags)
-{
-    static const struct handles_identity nothing;
-    struct handles_session *context = gnutls_session_get_ptr(session);
-    const struct handles_identity *ours =
-        context->identity != NULL ? &context->identity->handles : &nothing;
-    context->asked = true;
-    context->issuer_matched = accepts_issuer(request, ours);
-    *ret_chain = ours->chain;
-    *ret_n_chain = ours->n_chain;
-    *ret_key = ours->key;
-    *ret_staples = NULL;
-    *ret_n_staples = 0;
-    *ret_flags = 0;
-    return 0;
 }

@@ -1,11 +1,13 @@
 #include "certs/inspect.h"
 
+#include "certs/altname.h"
 #include "certs/handles.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define SECONDS_PER_DAY 86400
+#define NAMES_MAX       512 /* bytes of a certificate's names, the final NUL included */
 
 /* Copies out of GnuTLS's memory. A name that it cannot read, or that is empty, is "". */
 static char *dn_text(gnutls_x509_crt_t crt,
@@ -32,16 +34,19 @@ static bool is_authority(gnutls_x509_crt_t crt)
 
 int handles_inspect(gnutls_x509_crt_t crt, struct inspect_facts *ret_facts)
 {
+    char names[NAMES_MAX];
     struct inspect_facts facts = {
         .subject = dn_text(crt, gnutls_x509_crt_get_dn3),
         .issuer = dn_text(crt, gnutls_x509_crt_get_issuer_dn3),
+        .names = strdup(altname_format(crt, names, sizeof(names))),
         .not_before = gnutls_x509_crt_get_activation_time(crt),
         .not_after = gnutls_x509_crt_get_expiration_time(crt),
         .is_ca = is_authority(crt),
+        .is_for_clients = gnutls_x509_crt_check_key_purpose(crt, GNUTLS_KP_TLS_WWW_CLIENT,
+                                                            GNUTLS_KP_FLAG_DISALLOW_ANY) != 0,
     };
-    if (facts.subject == NULL || facts.issuer == NULL) {
-        free(facts.subject);
-        free(facts.issuer);
+    if (facts.subject == NULL || facts.issuer == NULL || facts.names == NULL) {
+        inspect_release(&facts);
         return -1;
     }
     *ret_facts = facts;
@@ -59,5 +64,6 @@ void inspect_release(struct inspect_facts *facts)
 {
     free(facts->subject);
     free(facts->issuer);
+    free(facts->names);
     *facts = (struct inspect_facts){0};
 }

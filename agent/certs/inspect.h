@@ -9,8 +9,11 @@
 struct inspect_facts {
     char *subject; /* RFC 4514; "" when empty */
     char *issuer;
+    char *names; /* "dns:a.example.com, uri:spiffe://b" of its subjectAltName; "" when empty */
     time_t not_before, not_after;
     bool is_ca;
+    bool is_for_clients; /* its extended key usage, if it has one, names TLS clients: "any" is not
+                          * enough for OpenSSL */
 };
 
 /* Whole days from `now` until `not_after`; negative when that has passed. */

@@ -15,7 +15,7 @@
 #define RSA_BITS_MAX 8192
 
 /* Reading by the group is how a key of root is lent to our user, and fine. */
-static void warn_of_mode(const char *path, struct place place, struct problems *problems)
+void key_warn_of_mode(const char *path, struct place place, struct problems *problems)
 {
     struct stat status;
     if (stat(path, &status) < 0) {
@@ -34,9 +34,8 @@ static void warn_of_mode(const char *path, struct place place, struct problems *
     }
 }
 
-/* Without a password file the password stays empty, with NULL bytes. */
-static int read_password(const struct identity_source *source, struct problems *problems,
-                         struct secret *ret_password)
+int key_password(const struct identity_source *source, struct problems *problems,
+                 struct secret *ret_password)
 {
     const char *path = source->password_file, *why;
     if (path == NULL) {
@@ -48,7 +47,7 @@ static int read_password(const struct identity_source *source, struct problems *
                        why);
         return -1;
     }
-    warn_of_mode(path, source->password_place, problems);
+    key_warn_of_mode(path, source->password_place, problems);
     secret_chomp(ret_password);
     if (memchr(ret_password->bytes, '\0', ret_password->len) != NULL) {
         problems_error(problems, source->password_place,
@@ -122,6 +121,15 @@ static int decrypt(const struct identity_source *source, const struct pem_block 
     return 0;
 }
 
+int key_refuse(const struct identity_source *source, int rc, struct problems *problems)
+{
+    problems_error(problems, source->key_place,
+                   "%s: the key is damaged, or of a kind that TLS does not use (%s); replace it "
+                   "(EC P-256 is a good kind)",
+                   source->key, gnutls_strerror(rc));
+    return -1;
+}
+
 static int decode(const struct identity_source *source, const struct pem_block *block,
                   const struct secret *password, gnutls_x509_privkey_t key,
                   struct problems *problems)
@@ -135,15 +143,7 @@ static int decode(const struct identity_source *source, const struct pem_block *
     }
     int rc = gnutls_x509_privkey_import2(key, &block->text, GNUTLS_X509_FMT_PEM, NULL,
                                          GNUTLS_PKCS_PLAIN);
-    if (rc < 0) {
-        problems_error(
-            problems, source->key_place,
-            "%s: the key is damaged, or of a kind that TLS does not use (%s); replace it "
-            "(EC P-256 is a good kind)",
-            source->key, gnutls_strerror(rc));
-        return -1;
-    }
-    return 0;
+    return rc < 0 ? key_refuse(source, rc, problems) : 0;
 }
 
 static int check_kind(const struct identity_source *source, gnutls_x509_privkey_t key,
@@ -220,6 +220,12 @@ static gnutls_privkey_t make_signer(const struct identity_source *source, gnutls
     return cleanup_steal(signer);
 }
 
+gnutls_privkey_t key_accept(const struct identity_source *source, gnutls_x509_privkey_t key,
+                            struct problems *problems)
+{
+    return check_kind(source, key, problems) < 0 ? NULL : make_signer(source, key, problems);
+}
+
 gnutls_privkey_t key_read(const struct identity_source *source, struct problems *problems)
 {
     AUTO(secret_release) struct secret text = {NULL, 0};
@@ -227,11 +233,11 @@ gnutls_privkey_t key_read(const struct identity_source *source, struct problems 
     AUTO(release_x509_privkey) gnutls_x509_privkey_t key = NULL;
     struct pem_block block;
 
-    bool has_password = read_password(source, problems, &password) == 0;
+    bool has_password = key_password(source, problems, &password) == 0;
     if (pem_read(source->key, "private key", source->key_place, problems, &text) < 0) {
         return NULL;
     }
-    warn_of_mode(source->key, source->key_place, problems);
+    key_warn_of_mode(source->key, source->key_place, problems);
     if (find_key(source, &text, problems, &block) < 0 || !has_password) {
         return NULL;
     }
@@ -239,9 +245,25 @@ gnutls_privkey_t key_read(const struct identity_source *source, struct problems 
         problems_error(problems, source->key_place, "%s: out of memory", source->key);
         return NULL;
     }
-    if (decode(source, &block, &password, key, problems) < 0 ||
-        check_kind(source, key, problems) < 0) {
-        return NULL;
+    return decode(source, &block, &password, key, problems) < 0 ? NULL
+                                                                : key_accept(source, key, problems);
+}
+
+int key_id(gnutls_privkey_t key, unsigned char ret_id[static KEY_ID_BYTES])
+{
+    AUTO(release_pubkey) gnutls_pubkey_t public = NULL;
+    size_t size = KEY_ID_BYTES;
+    if (gnutls_pubkey_init(&public) < 0 || gnutls_pubkey_import_privkey(public, key, 0, 0) < 0 ||
+        gnutls_pubkey_get_key_id(public, GNUTLS_KEYID_USE_SHA256, ret_id, &size) < 0) {
+        return -1;
     }
-    return make_signer(source, key, problems);
+    return 0;
+}
+
+bool key_is_of(gnutls_x509_crt_t crt, const unsigned char id[static KEY_ID_BYTES])
+{
+    unsigned char own[KEY_ID_BYTES];
+    size_t size = sizeof(own);
+    return gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, own, &size) >= 0 &&
+           memcmp(own, id, sizeof(own)) == 0;
 }

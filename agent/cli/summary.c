@@ -51,7 +51,9 @@ static void print_certificate(const struct config_certificate *certificate,
     size_t n;
     const struct inspect_facts *facts = identity_facts(identity, &n);
     fprintf(out, "\ncertificate %s\n", certificate->name);
-    print_name("file", certificate->cert.path, out);
+    print_name("file",
+               certificate->pkcs12.path != NULL ? certificate->pkcs12.path : certificate->cert.path,
+               out);
     if (n > 0) {
         print_name("subject", facts[0].subject, out);
         print_name("issuer", facts[0].issuer, out);

@@ -31,7 +31,9 @@ struct config_agent {
 struct config_certificate {
     char *name;
     struct place place;
-    struct config_file cert, key, password_file;
+    struct config_file cert, key; /* both, or else: */
+    struct config_file pkcs12;
+    struct config_file password_file;
 };
 
 /* One `listen` */

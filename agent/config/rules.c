@@ -86,6 +86,33 @@ static void check_sockets(const struct subject *subject)
     }
 }
 
+/* An identity is cert and key, or else pkcs12. */
+static void check_identity(const struct draft_section *section, struct problems *problems)
+{
+    const struct schema_key *cert = schema_find(SCHEMA_CERTIFICATE, "cert");
+    const struct schema_key *key = schema_find(SCHEMA_CERTIFICATE, "key");
+    const struct schema_key *pkcs12 = schema_find(SCHEMA_CERTIFICATE, "pkcs12");
+    const struct draft_entry *whole = draft_find_entry(section, pkcs12);
+    bool has_cert = draft_find_entry(section, cert) != NULL;
+    bool has_key = draft_find_entry(section, key) != NULL;
+    if (whole != NULL && (has_cert || has_key)) {
+        problems_error(problems, whole->place,
+                       "the certificate \"%s\" has pkcs12 and also %s; give pkcs12 alone, or cert "
+                       "and key",
+                       section->name, has_cert ? cert->name : key->name);
+    } else if (whole == NULL && !has_cert && !has_key) {
+        problems_error(problems, section->place,
+                       "the certificate \"%s\" has neither cert and key nor pkcs12; add cert = %s "
+                       "and key = %s, or pkcs12 = %s",
+                       section->name, cert->example, key->example, pkcs12->example);
+    } else if (whole == NULL && has_cert != has_key) {
+        const struct schema_key *missing = has_cert ? key : cert;
+        problems_error(problems, section->place,
+                       "the certificate \"%s\" has no %s; add one, as in %s = %s", section->name,
+                       missing->name, missing->name, missing->example);
+    }
+}
+
 /* One listening address, and whose. */
 struct claim {
     const struct config_listen *listen;
@@ -236,6 +263,11 @@ int rules_check(const struct config *config, const struct draft *draft,
         check_versions(&subject);
         check_exposure(&subject);
         check_sockets(&subject);
+    }
+    for (size_t i = 0; i < draft->n_sections; i++) {
+        if (draft->sections[i]->kind == SCHEMA_CERTIFICATE) {
+            check_identity(draft->sections[i], problems);
+        }
     }
     if (config->n_services == 0 && problems_errors(problems) == 0) {
         problems_error(problems, (struct place){config->files[0], 0},

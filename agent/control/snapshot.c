@@ -18,12 +18,16 @@ static int load_identities(struct snapshot *snapshot, struct problems *problems)
         const struct identity_source source = {
             .cert = certificate->cert.path,
             .key = certificate->key.path,
+            .pkcs12 = certificate->pkcs12.path,
             .password_file = certificate->password_file.path,
             .cert_place = certificate->cert.place,
             .key_place = certificate->key.place,
+            .pkcs12_place = certificate->pkcs12.place,
             .password_place = certificate->password_file.place,
         };
-        if (source.cert != NULL && source.key != NULL) {
+        bool has_parts = source.cert != NULL && source.key != NULL;
+        bool has_whole = source.pkcs12 != NULL && source.cert == NULL && source.key == NULL;
+        if (has_whole || (has_parts && source.pkcs12 == NULL)) {
             snapshot->identities[i] = identity_load(&source, problems);
         }
     }

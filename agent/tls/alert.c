@@ -1,12 +1,24 @@
 #include "tls/alert.h"
 
+static bool has_one(const struct alert_context *context)
+{
+    return context->standing.n_own > 0;
+}
+
 /* Why an alert came that means, where a certificate was sent, `if_sent`. */
 static enum reason for_certificate(const struct alert_context *context, enum reason if_sent)
 {
     if (context->sent) {
         return if_sent;
     }
-    return context->has_one ? REASON_client_cert_unsupported : REASON_client_cert_required;
+    return has_one(context) ? REASON_client_cert_unsupported : REASON_client_cert_required;
+}
+
+/* The same for an alert that says no more than that the certificate is not wanted: some servers
+ * have one alert for everything. */
+static enum reason for_some_fault(const struct alert_context *context, enum reason if_sent)
+{
+    return for_certificate(context, standing_reason(&context->standing, if_sent));
 }
 
 /* Alerts that are about a client certificate, where one was asked for and none accepted yet. */
@@ -23,10 +35,12 @@ static bool about_certificate(gnutls_alert_description_t alert, const struct ale
     case GNUTLS_A_HANDSHAKE_FAILURE: /* TLS 1.2 has no alert of its own for a missing certificate */
     case GNUTLS_A_CERTIFICATE_UNKNOWN:
     case GNUTLS_A_ACCESS_DENIED:
-        *ret_reason = for_certificate(context, REASON_client_cert_denied);
+        *ret_reason = for_some_fault(context, REASON_client_cert_denied);
+        return context->asked;
+    case GNUTLS_A_BAD_CERTIFICATE:
+        *ret_reason = for_some_fault(context, REASON_client_cert_untrusted);
         return context->asked;
     case GNUTLS_A_UNKNOWN_CA:
-    case GNUTLS_A_BAD_CERTIFICATE:
         *ret_reason = for_certificate(context, REASON_client_cert_untrusted);
         return context->asked;
     case GNUTLS_A_UNSUPPORTED_CERTIFICATE:
@@ -67,30 +81,30 @@ static enum reason about_protocol(gnutls_alert_description_t alert)
     }
 }
 
-/* What we know of our part in it, to follow the alert in a message. */
-static const char *our_part(const struct alert_context *context)
+/* Writes what we know of our part in it, to follow the alert in a message. */
+static const char *tell_our_part(const struct alert_context *context, char *text, size_t size)
 {
-    if (!context->sent) {
-        return context->has_one
-                   ? "; our certificate was not sent, for it accepts no signature of our "
-                     "key's type"
-                   : "; no certificate was presented";
+    if (context->sent) {
+        return standing_format(&context->standing, text, size);
     }
-    return context->matched ? ""
-                            : "; no issuer of our certificate is among the CAs that it accepts";
+    return has_one(context) ? "; our certificate was not sent, for it accepts no signature of our "
+                              "key's type"
+                            : "; no certificate was presented";
 }
 
 void alert_explain(gnutls_alert_description_t alert, const struct alert_context *context,
                    struct failure *ret_failure)
 {
     enum reason reason;
+    char our_part[FAILURE_DETAIL_MAX];
     const char *name = gnutls_alert_get_name(alert);
     bool ours = !context->confirmed && about_certificate(alert, context, &reason);
     if (!ours) {
         reason = about_protocol(alert);
     }
     failure_set_by_peer(ret_failure, reason, "the backend sent alert %d (%s)%s", (int)alert,
-                        name != NULL ? name : "unknown", ours ? our_part(context) : "");
+                        name != NULL ? name : "unknown",
+                        ours ? tell_our_part(context, our_part, sizeof(our_part)) : "");
 }
 
 static const struct {

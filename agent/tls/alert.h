@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/failure.h"
+#include "tls/standing.h"
 
 #include <stdbool.h>
 
@@ -9,14 +10,15 @@
 
 /* What is known at the moment of the failure. */
 struct alert_context {
-    bool asked;     /* the backend asked for a client certificate */
-    bool has_one;   /* we have one to present */
-    bool sent;      /* and it went out: the backend accepts signatures of our key's type */
-    bool confirmed; /* the backend had accepted us */
-    bool matched; /* an issuer of ours is among those that the backend accepts, or it named none */
+    bool asked;               /* the backend asked for a client certificate */
+    bool sent;                /* ours went out: the backend accepts signatures of our key's type */
+    bool confirmed;           /* the backend had accepted us */
+    struct standing standing; /* with n_own 0 where we have no certificate to present */
 };
 
-/* Turns an alert that the peer sent (RFC 8446 section 6.2) into a failure. */
+/* Turns an alert that the peer sent (RFC 8446 section 6.2) into a failure. Where the alert only
+ * says that our certificate was refused, and what is wrong with it is plain from here, that is the
+ * reason. */
 void alert_explain(gnutls_alert_description_t alert, const struct alert_context *context,
                    struct failure *ret_failure);
 

@@ -1,50 +1,13 @@
 #include "tls/san.h"
 
-#include <arpa/inet.h>
+#include "certs/altname.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include <gnutls/gnutls.h>
-
-#define NAME_MAX_BYTES 1024 /* of one SAN; a longer one matches nothing */
-#define NAMES_TOLD     8    /* of a certificate, in a message */
-
-/* How many names a certificate has, and how many of them are URIs. */
-struct san_count {
-    unsigned all, uri;
-};
-
-/* Reads the SAN with this index. Returns its type, GNUTLS_E_SHORT_MEMORY_BUFFER for one that is too
- * long, or GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE behind the last. `text` ends with a NUL. */
-static int read_san(gnutls_x509_crt_t crt, unsigned index, char text[static NAME_MAX_BYTES + 1],
-                    size_t *ret_len)
-{
-    size_t len = NAME_MAX_BYTES;
-    int type = gnutls_x509_crt_get_subject_alt_name(crt, index, text, &len, NULL);
-    *ret_len = type >= 0 ? len : 0;
-    text[*ret_len] = '\0';
-    return type;
-}
-
-static struct san_count count_sans(gnutls_x509_crt_t crt)
-{
-    struct san_count count = {0};
-    char text[NAME_MAX_BYTES + 1];
-    size_t len;
-    int type;
-    for (unsigned i = 0;
-         (type = read_san(crt, i, text, &len)) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE; i++) {
-        /* One that cannot be read may be of any kind: it counts as all that must be alone. */
-        count.all++;
-        count.uri += type == GNUTLS_SAN_URI || type < 0;
-        if (type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER) {
-            break;
-        }
-    }
-    return count;
-}
 
 /* RFC 9525 section 6.3: the wildcard is the whole left-most label and stands for one label; and no
  * certificate speaks for all that is below a public suffix of one label. `host` is normalised. */
@@ -65,7 +28,7 @@ static bool matches_dns(const char *pattern, size_t len, const char *host)
 
 static bool has_common_name(gnutls_x509_crt_t crt, const char *host)
 {
-    char text[NAME_MAX_BYTES + 1];
+    char text[ALTNAME_MAX + 1];
     size_t len = sizeof(text), second = 0;
     return gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 1, 0, NULL, &second) ==
                GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE &&
@@ -77,11 +40,11 @@ static bool has_common_name(gnutls_x509_crt_t crt, const char *host)
 static bool has_san(gnutls_x509_crt_t crt, int wanted_type, const struct name *wanted,
                     bool (*matches)(const char *text, size_t len, const char *wanted))
 {
-    char text[NAME_MAX_BYTES + 1];
+    char text[ALTNAME_MAX + 1];
     size_t len;
     int type;
     for (unsigned i = 0;
-         (type = read_san(crt, i, text, &len)) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE; i++) {
+         (type = altname_read(crt, i, text, &len)) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE; i++) {
         if (type == wanted_type && matches(text, len, wanted->text)) {
             return true;
         }
@@ -103,7 +66,7 @@ static bool is_spiffe(const char *uri)
 }
 
 static bool has_name(gnutls_x509_crt_t crt, const struct name *wanted,
-                     const struct san_count *count, bool allow_common_name)
+                     const struct altname_count *count, bool allow_common_name)
 {
     switch (wanted->kind) {
     case NAME_DNS:
@@ -135,59 +98,24 @@ static void tell_wanted(const struct name *names, size_t n_names, char *text, si
     }
 }
 
-static void tell_san(int type, const char *bytes, size_t len, char *text, size_t size)
+/* Writes the common name of a certificate that has no other. */
+static void tell_common_name(gnutls_x509_crt_t crt, char *text, size_t size)
 {
-    char ip[INET6_ADDRSTRLEN];
-    if (type != GNUTLS_SAN_IPADDRESS && memchr(bytes, '\0', len) != NULL) {
-        tell(text, size, "a name with a NUL byte in it");
-        return;
-    }
-    struct name name = {.text = (char *)(uintptr_t)bytes};
-    switch (type) {
-    case GNUTLS_SAN_DNSNAME:
-        name.kind = NAME_DNS;
-        break;
-    case GNUTLS_SAN_URI:
-        name.kind = NAME_URI;
-        break;
-    case GNUTLS_SAN_IPADDRESS:
-        if (len != 4 && len != 16) {
-            tell(text, size, "a malformed IP address");
-            return;
-        }
-        inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, ip, sizeof(ip));
-        name.kind = NAME_IP;
-        name.text = ip;
-        break;
-    default:
-        tell(text, size, "a name of another kind");
-        return;
-    }
-    char one[256];
-    tell(text, size, name_format(&name, one, sizeof(one)));
-}
-
-static void tell_found(gnutls_x509_crt_t crt, unsigned n_all, char *text, size_t size)
-{
+    char name[ALTNAME_MAX + 1];
+    size_t len = sizeof(name);
     text[0] = '\0';
-    for (unsigned i = 0; i < n_all && i < NAMES_TOLD; i++) {
-        char bytes[NAME_MAX_BYTES + 1];
-        size_t len;
-        int type = read_san(crt, i, bytes, &len);
-        tell(text, size, i > 0 ? ", " : "");
-        tell_san(type, bytes, len, text, size);
-    }
-    if (n_all > NAMES_TOLD) {
-        char more[32];
-        snprintf(more, sizeof(more), " and %u more", n_all - NAMES_TOLD);
-        tell(text, size, more);
+    if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &len) == 0) {
+        tell(text, size, "the common name ");
+        tell(text, size, name);
+    } else {
+        tell(text, size, "no common name");
     }
 }
 
 int san_check(gnutls_x509_crt_t crt, const struct name *names, size_t n_names,
               bool allow_common_name, struct failure *ret_failure)
 {
-    const struct san_count count = count_sans(crt);
+    const struct altname_count count = altname_count(crt);
     for (size_t i = 0; i < n_names; i++) {
         if (has_name(crt, &names[i], &count, allow_common_name)) {
             return 0;
@@ -196,13 +124,13 @@ int san_check(gnutls_x509_crt_t crt, const struct name *names, size_t n_names,
 
     char wanted[FAILURE_DETAIL_MAX / 2], found[FAILURE_DETAIL_MAX / 2];
     tell_wanted(names, n_names, wanted, sizeof(wanted));
-    if (count.all == 0 && !allow_common_name) {
-        failure_set(ret_failure, REASON_cert_no_san,
-                    "wanted %s; the certificate has no subjectAltName", wanted);
+    if (count.all > 0) {
+        failure_set(ret_failure, REASON_cert_name_mismatch, "wanted %s; the certificate is for %s",
+                    wanted, altname_format(crt, found, sizeof(found)));
         return -1;
     }
-    tell_found(crt, count.all, found, sizeof(found));
-    failure_set(ret_failure, REASON_cert_name_mismatch, "wanted %s; the certificate is for %s",
-                wanted, count.all > 0 ? found : "another common name");
+    tell_common_name(crt, found, sizeof(found));
+    failure_set(ret_failure, allow_common_name ? REASON_cert_name_mismatch : REASON_cert_no_san,
+                "wanted %s; the certificate has no subjectAltName, and %s", wanted, found);
     return -1;
 }

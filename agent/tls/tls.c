@@ -1,39 +1,19 @@
 #include "tls/tls.h"
 
-#include "certs/handles.h"
 #include "tls/alert.h"
+#include "tls/diagnosis.h"
 #include "tls/profile_fields.h"
-#include "tls/sniff.h"
+#include "tls/ticket.h"
+#include "tls/tls_fields.h"
 #include "tls/verify.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Post-handshake authentications answered in one session: each costs a signature (RFC 8446 section
  * 4.6.2). */
 #define REAUTH_MAX 16
-
-struct tls {
-    struct handles_session asking; /* first: GnuTLS's session pointer leads to it */
-    gnutls_session_t session;
-    struct profile *profile;
-    struct name host;
-    struct failure failure;
-
-    /* Lent by the caller for the duration of a call. */
-    struct tls_input *in;
-    struct buf *out;
-
-    struct sniff sniff; /* the first bytes that ever came */
-    unsigned reauths;
-    bool verified;    /* the trust decision was made, in favour of the peer */
-    bool established; /* the handshake is complete */
-    bool confirmed;
-    bool declined; /* a renegotiation */
-    bool said_goodbye;
-};
 
 static struct tls *of_session(gnutls_session_t session)
 {
@@ -83,8 +63,12 @@ static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, uns
                      const gnutls_datum_t *message)
 {
     (void)type, (void)when, (void)message;
+    struct tls *tls = of_session(session);
     if (incoming) {
-        of_session(session)->confirmed = true;
+        tls->confirmed = true;
+    }
+    if (incoming && tls->observed) {
+        ticket_keep(tls);
     }
     return 0;
 }
@@ -134,6 +118,7 @@ struct tls *tls_new(struct profile *profile, const struct name *host)
     if (tls == NULL) {
         return NULL;
     }
+    tls->alert = -1;
     tls->profile = profile_ref(profile);
     tls->host = *host;
     tls->host.text = strdup(host->text);
@@ -157,6 +142,8 @@ struct tls *tls_free(struct tls *tls)
     if (tls->session != NULL) {
         gnutls_deinit(tls->session);
     }
+    ticket_free(tls->ticket);
+    free(tls->asking.accepted);
     name_release(&tls->host);
     profile_unref(tls->profile);
     free(tls);
@@ -182,18 +169,11 @@ static enum tls_status fail(struct tls *tls, int error)
     bool refused =
         error == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR && tls->failure.reason != REASON_ok;
     if (error == GNUTLS_E_FATAL_ALERT_RECEIVED) {
-        const struct alert_context context = {
-            .asked = tls->asking.asked,
-            .has_one = tls->asking.identity != NULL,
-            .sent = gnutls_certificate_get_ours(tls->session) != NULL,
-            .confirmed = tls->confirmed,
-            .matched = tls->asking.issuer_matched,
-        };
-        alert_explain(gnutls_alert_get(tls->session), &context, &tls->failure);
+        diagnosis_of_alert(tls);
     } else if (refused) {
         gnutls_alert_send(tls->session, GNUTLS_AL_FATAL, alert_for(tls->failure.reason));
     } else {
-        alert_explain_error(error, &tls->failure);
+        diagnosis_of_error(tls, error);
         gnutls_alert_send_appropriate(tls->session, error);
     }
     return give_back(tls, TLS_FAILED);
@@ -216,6 +196,10 @@ enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf 
     }
     if (rc < 0) {
         return fail(tls, rc);
+    }
+    /* A resumed handshake carries no certificate: the one that came with the ticket is judged. */
+    if (!tls->verified && tls_is_resumed(tls) && on_peer_certificate(tls->session) < 0) {
+        return fail(tls, GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR);
     }
     if (!tls->verified) {
         /* No path leads here; were there one, it would let plaintext out. */
@@ -302,45 +286,9 @@ void tls_close(struct tls *tls, struct buf *out)
     give_back(tls, TLS_DONE);
 }
 
-/* What the socket's error says of the backend; false when the backend itself closed or aborted. */
-static bool is_beyond_backend(struct tls *tls, int error)
-{
-    switch (error) {
-    case ENOMEM:
-        failure_set(&tls->failure, REASON_internal, "out of memory");
-        return true;
-    case ETIMEDOUT:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-        failure_set(&tls->failure, REASON_unreachable, "the backend answers no longer: %s",
-                    strerror(error));
-        return true;
-    default:
-        return false;
-    }
-}
-
 void tls_end(struct tls *tls, int error)
 {
-    const char *how = error == 0 ? "closed" : "aborted";
-    if (is_beyond_backend(tls, error)) {
-        return;
-    }
-    if (!tls->established) {
-        failure_set(&tls->failure, REASON_upstream_reset,
-                    "the backend %s the connection during the TLS handshake", how);
-    } else if (error == 0) {
-        failure_set(&tls->failure, REASON_upstream_truncated,
-                    "the backend closed the connection without close_notify");
-    } else {
-        failure_set(&tls->failure, REASON_upstream_reset, "the backend aborted the connection: %s",
-                    strerror(error));
-    }
-    if (tls->established && !tls->confirmed && tls->asking.asked) {
-        size_t len = strlen(tls->failure.detail);
-        snprintf(tls->failure.detail + len, sizeof(tls->failure.detail) - len,
-                 ", before it had accepted our certificate");
-    }
+    diagnosis_of_end(tls, error);
 }
 
 const struct failure *tls_failure(const struct tls *tls)
@@ -359,6 +307,26 @@ const char *tls_version(const struct tls *tls)
 const char *tls_cipher(const struct tls *tls)
 {
     return tls->established ? gnutls_cipher_get_name(gnutls_cipher_get(tls->session)) : NULL;
+}
+
+char *tls_group(const struct tls *tls)
+{
+    const char *name = gnutls_group_get_name(gnutls_group_get(tls->session));
+    return name != NULL ? strdup(name) : NULL;
+}
+
+char *tls_alpn(const struct tls *tls)
+{
+    gnutls_datum_t chosen;
+    return gnutls_alpn_get_selected_protocol(tls->session, &chosen) == 0
+               ? strndup((const char *)chosen.data, chosen.size)
+               : NULL;
+}
+
+void tls_observe(struct tls *tls)
+{
+    tls->observed = true;
+    tls->asking.notes_accepted = true;
 }
 
 bool tls_is_resumed(const struct tls *tls)

@@ -70,6 +70,15 @@ const struct failure *tls_failure(const struct tls *tls);
 const char *tls_version(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
 
+/* The key exchange group, for example "X25519", and the application protocol that the backend chose
+ * (RFC 7301); new strings, NULL where there is none. */
+char *tls_group(const struct tls *tls);
+char *tls_alpn(const struct tls *tls);
+
+/* To be called before the handshake: the session notes for evidence_take() and ticket_take() what
+ * it would not remember otherwise. */
+void tls_observe(struct tls *tls);
+
 /* True when the handshake resumed an earlier session. */
 bool tls_is_resumed(const struct tls *tls);
 

@@ -394,6 +394,64 @@ def test_an_encrypted_key(operator, ca, gateway):
         operator.accepted(with_identity(gateway.cert, key, ca, password_file="password"))
 
 
+def with_pkcs12(path, ca, **keys):
+    """A configuration whose line 6 is the file of an identity and line 7 a password's."""
+    identity = section("certificate gateway", pkcs12=path, **keys)
+    return "\n" * 4 + identity + one_service(ca, certificate="gateway")
+
+
+def refused_pkcs12(operator, ca, path, **keys):
+    lines = operator.refused(with_pkcs12(path, ca, **keys))
+    assert all(re.match(r"mtls-agent\.conf:[67]: ", line) for line in lines)
+    assert "secret" not in "\n".join(lines)
+    return "\n".join(lines)
+
+
+def test_a_pkcs12_file(operator, ca):
+    leaf = ca.intermediate("Middle").issue("gateway", purpose="client")
+    path = leaf.pkcs12("-certfile", ca.cert)
+    operator.write("password.txt", "secret\r\n").chmod(0o600)
+    text = with_pkcs12(path, ca, password_file="password.txt")
+    result = operator.accepted(text)
+    assert result.warnings == []
+    shown = re.sub(" +", " ", result.stdout)
+    assert f"\ncertificate gateway\n file {path}\n subject CN=gateway\n issuer CN=Middle\n" in shown
+    assert re.search(r"\n chain CN=Middle, 36\d days left, until .*\n\nservice", shown)
+    dump = operator.accepted(text, "--dump").stdout
+    password = operator.directory / "password.txt"
+    assert f"\npkcs12 = {path}\npassword_file = {password}\n" in dump
+    assert operator.accepted(dump, "--dump").stdout == dump
+
+
+def test_a_pkcs12_file_that_does_not_open(operator, ca, gateway):
+    path = gateway.pkcs12()
+    assert "name the file of its password in password_file" in refused_pkcs12(operator, ca, path)
+    operator.write("wrong.txt", "wrong one\n").chmod(0o600)
+    said = refused_pkcs12(operator, ca, path, password_file="wrong.txt")
+    assert said.startswith("mtls-agent.conf:7: ") and "check that password" in said
+    assert "wrong one" not in said
+    operator.write("password.txt", "secret\n").chmod(0o600)
+    good = {"password_file": "password.txt"}
+    for name, content in {"empty": b"", "cut": Path(path).read_bytes()[:-10], "garbage": b"no",
+                          "pem": Path(gateway.cert).read_bytes(), "der": gateway.der}.items():
+        operator.write(name, content).chmod(0o600)
+        assert f"mtls-agent.conf:6: {name}: " in refused_pkcs12(operator, ca, name, **good)
+    assert "no private key" in refused_pkcs12(operator, ca, gateway.pkcs12("-nokeys"), **good)
+    assert "no certificate" in refused_pkcs12(operator, ca, gateway.pkcs12("-nocerts"), **good)
+    assert "has no MAC" in refused_pkcs12(operator, ca, gateway.pkcs12("-nomac"), **good)
+    assert "not found" in refused_pkcs12(operator, ca, "gone.pfx", **good)
+
+
+def test_an_identity_has_one_form(operator, ca, gateway):
+    path = gateway.pkcs12(password="")
+    lines = operator.refused(with_pkcs12(path, ca, cert=gateway.cert, key=gateway.key))
+    assert lines == ['mtls-agent.conf:6: the certificate "gateway" has pkcs12 and also cert; give '
+                     "pkcs12 alone, or cert and key"]
+    lines = operator.refused(with_identity(gateway.cert, None, ca))
+    assert lines == ['mtls-agent.conf:5: the certificate "gateway" has no key; add one, as in key '
+                     "= /etc/mtls-agent/pki/client.key"]
+
+
 def test_what_is_only_a_warning(operator, ca, gateway):
     open_key = operator.write("open.key", Path(gateway.key).read_text())
     open_key.chmod(0o644)

@@ -17,6 +17,7 @@ import itertools
 import os
 import pathlib
 import re
+import subprocess
 from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
@@ -180,6 +181,16 @@ class Certificate:
         digest = hashlib.sha256(public_der(self.private_key)).digest()
         return "sha256:" + base64.b64encode(digest).decode()
 
+    def pkcs12(self, *options, password="secret"):
+        """Writes key and chain into a PKCS#12 file, mode 0600, as the openssl command does with
+        these options. Returns its path."""
+        path = self.pki.next_path(f"{self.subject or 'nameless'}.pfx")
+        subprocess.run(
+            ["openssl", "pkcs12", "-export", "-in", self.cert, "-inkey", self.key, "-out", path,
+             "-passout", f"pass:{password}", *options], check=True)
+        os.chmod(path, 0o600)
+        return path
+
 
 class Authority(Certificate):
     """A certificate that issues others."""
@@ -289,10 +300,14 @@ class Pki:
         made.extend(extensions)
         return der.context(3, der.sequence(*made)) if made else b""
 
+    def next_path(self, name):
+        """A path under a new number."""
+        word = re.sub(r"[^a-z0-9.]+", "-", name.lower())
+        return str(self.directory / f"{next(self._numbers):03d}-{word}")
+
     def write(self, subject, cert, key):
         """Writes both files under a new number and returns their paths."""
-        word = re.sub(r"[^a-z0-9.]+", "-", (subject or "nameless").lower())[:40]
-        stem = self.directory / f"{next(self._numbers):03d}-{word}"
+        stem = self.next_path((subject or "nameless")[:40])
         cert_path, key_path = f"{stem}.crt", f"{stem}.key"
         pathlib.Path(cert_path).write_bytes(cert)
         descriptor = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -39,10 +39,27 @@ static void what_acts_on_a_terminal_is_blanked(void **state)
     }
 }
 
+static void what_a_reader_must_not_see_is_named_by_its_number(void **state)
+{
+    static const struct {
+        const char *text, *escaped;
+    } cases[] = {
+        {"\033", "\\u001b"},         {"\xc2\x9b", "\\u009b"},     {"\xe2\x80\xae", "\\u202e"},
+        {"\xe2\x81\xa6", "\\u2066"}, {"\xe2\x80\x8e", "\\u200e"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char escaped[ESCAPE_MAX];
+        assert_int_equal(escape_next(cases[i].text, ESCAPE_JSON, escaped), strlen(cases[i].text));
+        assert_string_equal(escaped, cases[i].escaped);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_acts_on_a_terminal_is_blanked),
+        cmocka_unit_test(what_a_reader_must_not_see_is_named_by_its_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

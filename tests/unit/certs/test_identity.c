@@ -295,6 +295,8 @@ static struct handles_session retrieve(const struct identity *identity, gnutls_d
     assert_int_equal(n_staples, 0);
     assert_int_equal(key != NULL, identity != NULL);
     gnutls_deinit(session);
+    free(context.accepted);
+    context.accepted = NULL;
     return context;
 }
 

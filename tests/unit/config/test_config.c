@@ -187,12 +187,17 @@ static void what_is_not_built_is_refused(void **state)
     static const struct {
         const char *section, *line;
     } cases[] = {
-        {"agent", "status = off"},           {"agent", "status = unix:/run/x"},
-        {"certificate g", "pkcs12 = x.pfx"}, {"defaults", "crl = x"},
-        {"defaults", "session_reuse = yes"}, {"defaults", "prewarm = 0"},
-        {"service b", "allow_users = root"}, {"service b", "allow_groups = root"},
-        {"service b", "health_check = off"}, {"service b", "health_interval = 5s"},
-        {"service b", "health_rise = 2"},    {"service b", "health_fall = 2"},
+        {"agent", "status = off"},
+        {"agent", "status = unix:/run/x"},
+        {"defaults", "crl = x"},
+        {"defaults", "session_reuse = yes"},
+        {"defaults", "prewarm = 0"},
+        {"service b", "allow_users = root"},
+        {"service b", "allow_groups = root"},
+        {"service b", "health_check = off"},
+        {"service b", "health_interval = 5s"},
+        {"service b", "health_rise = 2"},
+        {"service b", "health_fall = 2"},
         {"service b", "proxy_protocol ="},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -278,6 +283,42 @@ static void what_is_missing_is_named(void **state)
     fixture_says("", nothing);
     fixture_says("; only a comment", nothing);
     fixture_says("[agent]\nworkers = 1\n[defaults]\n", nothing);
+}
+
+static void an_identity_has_one_form(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys, *said;
+    } cases[] = {
+        {"cert = /c\nkey = /k\n", ""},
+        {"pkcs12 = /p\n", ""},
+        {"password_file = /w\npkcs12 = /p\n", ""},
+        {"", "conf:1: the certificate \"g\" has neither cert and key nor pkcs12; add cert = "
+             "/etc/mtls-agent/pki/client.crt and key = /etc/mtls-agent/pki/client.key, or pkcs12 = "
+             "/etc/mtls-agent/pki/client.pfx\n"},
+        {"password_file = /w\n",
+         "conf:1: the certificate \"g\" has neither cert and key nor pkcs12; add cert = "
+         "/etc/mtls-agent/pki/client.crt and key = /etc/mtls-agent/pki/client.key, or pkcs12 = "
+         "/etc/mtls-agent/pki/client.pfx\n"},
+        {"cert = /c\n", "conf:1: the certificate \"g\" has no key; add one, as in key = "
+                        "/etc/mtls-agent/pki/client.key\n"},
+        {"key = /k\n", "conf:1: the certificate \"g\" has no cert; add one, as in cert = "
+                       "/etc/mtls-agent/pki/client.crt\n"},
+        {"cert = /c\nkey = /k\npkcs12 = /p\n",
+         "conf:4: the certificate \"g\" has pkcs12 and also cert; give pkcs12 alone, or cert and "
+         "key\n"},
+        {"pkcs12 = /p\nkey = /k\n",
+         "conf:2: the certificate \"g\" has pkcs12 and also key; give pkcs12 alone, or cert and "
+         "key\n"},
+        {"pkcs12 = pkcs11:x\n",
+         "conf:2: pkcs12 = \"pkcs11:x\": pkcs11: is not available in this version; remove it\n"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), "[certificate g]\n%s" FIXTURE_SERVICE, cases[i].keys);
+        fixture_says(text, cases[i].said);
+    }
 }
 
 static void what_is_said_twice_is_refused(void **state)
@@ -562,6 +603,7 @@ int main(void)
         fixture_test(what_is_not_built_is_refused),
         fixture_test(a_bad_section_is_refused),
         fixture_test(what_is_missing_is_named),
+        fixture_test(an_identity_has_one_form),
         fixture_test(what_is_said_twice_is_refused),
         fixture_test(a_port_is_taken_once),
         fixture_test(the_agent_does_not_call_itself),

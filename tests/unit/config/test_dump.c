@@ -42,6 +42,7 @@ static void a_dump_reads_back_to_the_same(void **state)
     struct fixture fixture = fixture_good(
         "[agent]\nworkers = 3\nlog_level = debug\nlog_format = json\nshutdown_timeout = 90s\n"
         "[certificate g]\ncert = c.crt\nkey = k\npassword_file = pw\n"
+        "[certificate h]\npkcs12 = h.pfx\npassword_file = h.txt\n"
         "[service a]\nlisten = 127.0.0.1:1, unix:/run/x\nexpose = yes\nsocket_mode = 660\n"
         "socket_user = 0\nsocket_group = 7\naddress = a_b.example:1, [2001:DB8::1]:1, 192.0.2.1:2\n"
         "ca = ca.crt\ncertificate = g\nsni = N.Example\n"
@@ -52,6 +53,8 @@ static void a_dump_reads_back_to_the_same(void **state)
         "connect_timeout = 1500ms\ntruncation = eof\nmax_connections = 1\n"
         "[service b]\nlisten = [::1]:1\naddress = b.example:1\nca = system\ntls_mode = tls\n");
     char *first = dump(fixture.config);
+    assert_non_null(strstr(first, "\n[certificate h]\npkcs12 = /"));
+    assert_non_null(strstr(first, "/h.pfx\npassword_file = /"));
     fixture_release(&fixture);
     fixture = fixture_good(first);
     char *second = dump(fixture.config);

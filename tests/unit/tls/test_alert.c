@@ -8,17 +8,43 @@
 
 #include <cmocka.h>
 
-static const struct alert_context presented = {.asked = true,
-                                               .has_one = true,
-                                               .sent = true,
-                                               .matched = true};
-static const struct alert_context unfit = {.asked = true, .has_one = true, .matched = true};
+#define DAY ((time_t)24 * 60 * 60)
+#define NOW ((time_t)1800000000)
+
+#define LEAF .subject = "CN=gateway", .issuer = "CN=C", .not_before = NOW - 90 * DAY
+
+static const struct inspect_facts good = {LEAF, .not_after = NOW + DAY, .is_for_clients = true};
+static const struct inspect_facts expired = {LEAF, .not_after = NOW - 3 * DAY,
+                                             .is_for_clients = true};
+static const struct inspect_facts early = {.subject = "CN=gateway",
+                                           .issuer = "CN=C",
+                                           .not_before = NOW + 2 * DAY,
+                                           .not_after = NOW + 9 * DAY,
+                                           .is_for_clients = true};
+static const struct inspect_facts for_servers = {LEAF, .not_after = NOW + DAY};
+
+#define OWN(facts)                                                                                 \
+    {                                                                                              \
+        .own = &(facts), .n_own = 1, .matched = true, .now = NOW                                   \
+    }
+
+static const struct alert_context presented = {.asked = true, .sent = true, .standing = OWN(good)};
+static const struct alert_context unfit = {.asked = true, .standing = OWN(good)};
 static const struct alert_context withheld = {.asked = true};
 static const struct alert_context not_asked = {0};
 static const struct alert_context accepted = {.asked = true,
-                                              .has_one = true,
                                               .sent = true,
-                                              .confirmed = true};
+                                              .confirmed = true,
+                                              .standing = OWN(good)};
+static const struct alert_context late = {.asked = true, .sent = true, .standing = OWN(expired)};
+static const struct alert_context too_soon = {.asked = true, .sent = true, .standing = OWN(early)};
+static const struct alert_context misfit = {.asked = true,
+                                            .sent = true,
+                                            .standing = OWN(for_servers)};
+static const struct alert_context foreign = {
+    .asked = true,
+    .sent = true,
+    .standing = {.own = &good, .n_own = 1, .accepted = "CN=A or CN=B", .now = NOW}};
 
 static void test_alerts_tell_who_refused_what(void **state)
 {
@@ -46,6 +72,16 @@ static void test_alerts_tell_who_refused_what(void **state)
         {49, &withheld, REASON_client_cert_required},
         {48, &not_asked, REASON_tls_alert},
         {48, &accepted, REASON_tls_alert},
+        /* One alert for everything: the cause is plain from here. */
+        {42, &late, REASON_client_cert_expired},
+        {49, &late, REASON_client_cert_expired},
+        {40, &late, REASON_client_cert_expired},
+        {46, &misfit, REASON_client_cert_unsupported},
+        {49, &foreign, REASON_client_cert_untrusted},
+        {42, &too_soon, REASON_own_cert_not_yet_valid},
+        /* An alert that names its cause is taken at its word. */
+        {48, &late, REASON_client_cert_untrusted},
+        {43, &foreign, REASON_client_cert_unsupported},
         {70, &not_asked, REASON_tls_version},
         {71, &presented, REASON_tls_no_common_cipher},
         {112, &not_asked, REASON_sni_unrecognized},
@@ -65,15 +101,25 @@ static void test_alerts_tell_who_refused_what(void **state)
     }
 }
 
-static void test_mismatched_issuer_is_evidence(void **state)
+static const char *detail_of(int alert, const struct alert_context *context)
 {
-    static const struct alert_context foreign = {.asked = true, .has_one = true, .sent = true};
-    struct failure failure;
+    static struct failure failure;
+    alert_explain((gnutls_alert_description_t)alert, context, &failure);
+    return failure.detail;
+}
+
+static void test_what_is_plain_from_here_is_evidence(void **state)
+{
     (void)state;
-    alert_explain(GNUTLS_A_UNKNOWN_CA, &foreign, &failure);
-    assert_non_null(strstr(failure.detail, "no issuer of our certificate is among"));
-    alert_explain(GNUTLS_A_UNKNOWN_CA, &presented, &failure);
-    assert_null(strstr(failure.detail, "issuer"));
+    assert_string_equal(detail_of(48, &presented), "the backend sent alert 48 (CA is unknown)");
+    assert_string_equal(detail_of(48, &foreign),
+                        "the backend sent alert 48 (CA is unknown); it accepts certificates issued "
+                        "by CN=A or CN=B; ours is issued by CN=C");
+    assert_non_null(strstr(detail_of(42, &late), "; ours expired 3 days ago, on 2027-01-12T"));
+    assert_non_null(strstr(detail_of(42, &too_soon), ", 2 days ahead: is the clock of this host"));
+    assert_non_null(strstr(detail_of(43, &misfit), "; ours is not for TLS clients"));
+    assert_non_null(strstr(detail_of(116, &withheld), "; no certificate was presented"));
+    assert_null(strstr(detail_of(48, &accepted), "ours"));
 }
 
 static void test_own_errors_are_not_blamed_on_the_peer(void **state)
@@ -103,7 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alerts_tell_who_refused_what),
-        cmocka_unit_test(test_mismatched_issuer_is_evidence),
+        cmocka_unit_test(test_what_is_plain_from_here_is_evidence),
         cmocka_unit_test(test_own_errors_are_not_blamed_on_the_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
