@@ -38,7 +38,7 @@ static int check(const struct options *options, struct problems *problems)
 int cli_check(int argc, char **argv)
 {
     struct options options;
-    int status = options_parse(argc, argv, help, true, &options);
+    int status = options_parse(argc, argv, OPTIONS_CHECK, help, &options);
     if (status >= 0) {
         return status;
     }

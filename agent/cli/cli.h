@@ -11,3 +11,4 @@ int cli_main(int argc, char **argv);
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_probe(int argc, char **argv);

@@ -5,41 +5,85 @@
 #include <getopt.h>
 #include <stdio.h>
 
-static const struct option with_dump[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"help", no_argument, NULL, 'h'},
-    {"dump", no_argument, NULL, 'd'},
-    {NULL, 0, NULL, 0},
-};
-static const struct option without_dump[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+#define COMMON                                                                                     \
+    {"config", required_argument, NULL, 'c'},                                                      \
+    {                                                                                              \
+        "help", no_argument, NULL, 'h'                                                             \
+    }
+
+static const struct option of_run[] = {COMMON, {0}};
+static const struct option of_check[] = {COMMON, {"dump", no_argument, NULL, 'd'}, {0}};
+static const struct option of_probe[] = {
+    COMMON,
+    {"json", no_argument, NULL, 'j'},
+    {"no-http", no_argument, NULL, 'n'},
+    {"via-agent", no_argument, NULL, 'v'},
+    {"path", required_argument, NULL, 'p'},
+    {"host", required_argument, NULL, 'o'},
+    {"method", required_argument, NULL, 'm'},
+    {0},
 };
 
-int options_parse(int argc, char **argv, const char *help, bool takes_dump,
+static const struct {
+    const struct option *known;
+    bool takes_names;
+} sets[] = {
+    [OPTIONS_RUN] = {of_run, false},
+    [OPTIONS_CHECK] = {of_check, false},
+    [OPTIONS_PROBE] = {of_probe, true},
+};
+
+/* Takes one option. False for one that is not known. */
+static bool take(int option, struct options *options)
+{
+    switch (option) {
+    case 'c':
+        options->file = optarg;
+        return true;
+    case 'd':
+        options->dump = true;
+        return true;
+    case 'j':
+        options->json = true;
+        return true;
+    case 'n':
+        options->no_http = true;
+        return true;
+    case 'v':
+        options->via_agent = true;
+        return true;
+    case 'p':
+        options->path = optarg;
+        return true;
+    case 'o':
+        options->host = optarg;
+        return true;
+    case 'm':
+        options->method = optarg;
+        return true;
+    default:
+        return false;
+    }
+}
+
+int options_parse(int argc, char **argv, enum options_set set, const char *help,
                   struct options *ret_options)
 {
     struct options options = {.file = CLI_DEFAULT_FILE};
-    const struct option *known = takes_dump ? with_dump : without_dump;
     int option;
-    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options.file = optarg;
-            break;
-        case 'd':
-            options.dump = true;
-            break;
-        case 'h':
+    while ((option = getopt_long(argc, argv, "c:h", sets[set].known, NULL)) != -1) {
+        if (option == 'h') {
             fputs(help, stdout);
             return CLI_GOOD;
-        default:
+        }
+        if (!take(option, &options)) {
             fputs(help, stderr);
             return CLI_USAGE;
         }
     }
-    if (optind < argc) {
+    options.names = argv + optind;
+    options.n_names = argc - optind;
+    if (options.n_names > 0 && !sets[set].takes_names) {
         fprintf(stderr, "mtls-agent %s: unexpected argument '%s'\n%s", argv[0], argv[optind], help);
         return CLI_USAGE;
     }

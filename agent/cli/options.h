@@ -5,10 +5,17 @@
 
 struct options {
     const char *file;
-    bool dump;
+    bool dump;                        /* check */
+    bool json, no_http, via_agent;    /* probe */
+    const char *path, *host, *method; /* probe; NULL: not given */
+    char **names;                     /* what follows the options; borrowed from argv */
+    int n_names;
 };
 
-/* Parses the arguments of a subcommand, argv[0] being its name. `help` is what --help prints.
- * Returns -1 to go on, else the exit status to end with; what is wrong has been told. */
-int options_parse(int argc, char **argv, const char *help, bool takes_dump,
+enum options_set { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_PROBE };
+
+/* Parses the arguments of a subcommand, argv[0] being its name, that takes the options of `set`.
+ * `help` is what --help prints. Returns -1 to go on, else the exit status to end with; what is
+ * wrong has been told. */
+int options_parse(int argc, char **argv, enum options_set set, const char *help,
                   struct options *ret_options);

@@ -55,7 +55,7 @@ static int run(struct snapshot *snapshot, struct problems *problems)
 int cli_run(int argc, char **argv)
 {
     struct options options;
-    int status = options_parse(argc, argv, help, false, &options);
+    int status = options_parse(argc, argv, OPTIONS_RUN, help, &options);
     if (status >= 0) {
         return status;
     }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <ares.h>
 
@@ -19,6 +20,18 @@ static bool contains(const struct answer *answer, const struct addr *addr)
     return false;
 }
 
+/* A TTL with its top bit set counts as 0 (RFC 2181 section 8). */
+static uint32_t ttl_of(int record_ttl)
+{
+    return record_ttl > 0 ? (uint32_t)record_ttl : 0;
+}
+
+static uint32_t lesser_ttl(uint32_t ttl_s, int record_ttl)
+{
+    uint32_t here = ttl_of(record_ttl);
+    return here < ttl_s ? here : ttl_s;
+}
+
 /* The next node of one family from `node` on. */
 static const struct ares_addrinfo_node *next_of(const struct ares_addrinfo_node *node, bool is_six)
 {
@@ -33,6 +46,7 @@ static void add(struct answer *answer, const struct ares_addrinfo_node *node)
     struct addr addr;
     if (answer->n < ANSWER_MAX && addr_from_sockaddr(node->ai_addr, node->ai_addrlen, &addr) == 0 &&
         !contains(answer, &addr)) {
+        answer->ttls_s[answer->n] = ttl_of(node->ai_ttl);
         answer->addrs[answer->n++] = addr;
     }
 }
@@ -54,13 +68,6 @@ static void interleave(struct answer *answer, const struct ares_addrinfo_node *n
     }
 }
 
-/* A TTL with its top bit set counts as 0 (RFC 2181 section 8). */
-static uint32_t lesser_ttl(uint32_t ttl_s, int record_ttl)
-{
-    uint32_t here = record_ttl > 0 ? (uint32_t)record_ttl : 0;
-    return here < ttl_s ? here : ttl_s;
-}
-
 static uint32_t least_ttl(const struct ares_addrinfo *info)
 {
     uint32_t ttl_s = UINT32_MAX;
@@ -74,6 +81,34 @@ static uint32_t least_ttl(const struct ares_addrinfo *info)
     return ttl_s;
 }
 
+/* True for a CNAME that leads somewhere new: each address family brings the same ones. */
+static bool is_alias(const struct ares_addrinfo *info, const struct ares_addrinfo_cname *cname)
+{
+    const struct ares_addrinfo_cname *earlier = info->cnames;
+    while (cname->name != NULL && earlier != cname &&
+           (earlier->name == NULL || strcmp(earlier->name, cname->name) != 0)) {
+        earlier = earlier->next;
+    }
+    return cname->name != NULL && earlier == cname;
+}
+
+/* Lists the names to which CNAMEs lead, or only counts their bytes when `into` is NULL. */
+static size_t list_aliases(const struct ares_addrinfo *info, char *into)
+{
+    size_t len = 0;
+    for (const struct ares_addrinfo_cname *cname = info->cnames; cname != NULL;
+         cname = cname->next) {
+        if (!is_alias(info, cname)) {
+            continue;
+        }
+        if (into != NULL) {
+            stpcpy(stpcpy(into + len, len > 0 ? " " : ""), cname->name);
+        }
+        len += strlen(cname->name) + (len > 0 ? 1 : 0);
+    }
+    return len;
+}
+
 struct answer *answer_new(const struct ares_addrinfo *info)
 {
     size_t n = 0;
@@ -81,11 +116,16 @@ struct answer *answer_new(const struct ares_addrinfo *info)
         n++;
     }
     n = n < ANSWER_MAX ? n : ANSWER_MAX;
-    struct answer *answer = calloc(1, sizeof(*answer) + n * sizeof(answer->addrs[0]));
+    /* One block, so that it is freed as one. */
+    size_t fixed = sizeof(struct answer) + n * sizeof(struct addr), ttls = n * sizeof(uint32_t);
+    struct answer *answer = calloc(1, fixed + ttls + list_aliases(info, NULL) + 1);
     if (answer == NULL) {
         return NULL;
     }
+    answer->ttls_s = (uint32_t *)(void *)((char *)answer + fixed);
+    answer->aliases = (char *)answer + fixed + ttls;
     answer->ttl_s = least_ttl(info);
+    list_aliases(info, answer->aliases);
     interleave(answer, info->nodes);
     if (answer->n == 0) {
         free(answer);

@@ -13,7 +13,9 @@ struct ares_addrinfo;
 
 struct answer {
     uint32_t ttl_s; /* the least of all records on the way (RFC 2181 section 5.2, RFC 1034 3.6.2) */
-    size_t n;       /* at least 1 */
+    char *aliases;  /* the names on the way (CNAMEs), separated by blanks; "" when there are none */
+    uint32_t *ttls_s;    /* of each address's own record */
+    size_t n;            /* at least 1 */
     struct addr addrs[]; /* without a port, in the order in which to try them */
 };
 

@@ -2,7 +2,6 @@
 
 #include "base/cleanup.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,15 +35,6 @@ static const struct addr *addrs_of(const struct target *target, size_t i, struct
     return answer != NULL ? answer->addrs : NULL;
 }
 
-static void set_port(struct addr *addr, uint16_t port)
-{
-    if (addr->sa.sa_family == AF_INET6) {
-        addr->in6.sin6_port = htons(port);
-    } else {
-        addr->in.sin_port = htons(port);
-    }
-}
-
 static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
     return addr_equal(&a->addr, &b->addr) && strcmp(a->host.text, b->host.text) == 0;
@@ -65,7 +55,7 @@ static int add(struct endpoints *endpoints, const struct addr *addr,
                const struct config_address *address)
 {
     struct endpoint endpoint = {.addr = *addr, .host = address->name};
-    set_port(&endpoint.addr, address->port);
+    addr_set_port(&endpoint.addr, address->port);
     if (endpoints->n == TARGET_ENDPOINTS_MAX || contains(endpoints, &endpoint)) {
         return 0;
     }

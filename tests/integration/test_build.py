@@ -16,6 +16,8 @@ PACKAGES = {
     "inih": ("libinih-dev", "inih-devel"),
     "libuv": ("libuv1-dev", "libuv-devel"),
     "libcares": ("libc-ares-dev", "c-ares-devel"),
+    "libcurl": ("libcurl4-gnutls-dev", "libcurl-devel"),
+    "jansson": ("libjansson-dev", "jansson-devel"),
 }
 
 needs_makefile = pytest.mark.skipif(
@@ -66,6 +68,7 @@ def test_everything_is_installed_in_its_place(installed):
         "usr/lib/sysusers.d/mtls-agent.conf",
         "usr/share/man/man5/mtls-agent.conf.5",
         "usr/share/man/man8/mtls-agent.8",
+        "usr/share/man/man8/mtls-agent-probe.8",
         *(
             f"usr/share/doc/mtls-agent/{name}"
             for name in (
@@ -75,6 +78,11 @@ def test_everything_is_installed_in_its_place(installed):
                 "README.md",
                 "SECURITY.md",
                 "examples/mtls-agent.conf",
+                "examples/alb-console.conf",
+                "examples/alb-ingress-cn.conf",
+                "examples/alb-ingress.conf",
+                "examples/asm-ingress.conf",
+                "examples/gateway-console.conf",
             )
         ),
     }

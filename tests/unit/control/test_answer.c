@@ -161,6 +161,31 @@ static void an_answer_lasts_for_its_ttl_within_bounds(void **state)
     }
 }
 
+static void aliases_are_listed_once_on_the_way(void **state)
+{
+    struct ares_addrinfo_cname cnames[] = {{.ttl = 60, .name = (char[]){"lb.example.net"}},
+                                           {.ttl = 60, .name = (char[]){"zone-a.example.net"}},
+                                           {.ttl = 60, .name = (char[]){"lb.example.net"}},
+                                           {.ttl = 60, .name = NULL}};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        cnames[i].next = &cnames[i + 1];
+    }
+    struct made made = {.info = {.cnames = cnames}};
+    append(&made, "192.0.2.1", 30);
+    append(&made, "192.0.2.2", -1);
+    struct answer *answer = answer_new(&made.info);
+    assert_non_null(answer);
+    assert_string_equal(answer->aliases, "lb.example.net zone-a.example.net");
+    assert_int_equal(answer->ttls_s[0], 30);
+    assert_int_equal(answer->ttls_s[1], 0);
+    free(answer);
+
+    answer = answer_of("192.0.2.1");
+    assert_string_equal(answer->aliases, "");
+    free(answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +196,7 @@ int main(void)
         cmocka_unit_test(an_answer_lasts_for_its_ttl_within_bounds),
         cmocka_unit_test(an_answer_is_bounded),
         cmocka_unit_test(another_order_is_the_same_answer),
+        cmocka_unit_test(aliases_are_listed_once_on_the_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,342 @@
+#include "probe/exchange.h"
+
+#include "base/cleanup.h"
+#include "probe/http.h"
+#include "probe/tunnel.h"
+#include "worker/deadline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Some servers do not know HEAD and wait for something else, so GET has most of the time. */
+#define HEAD_TIMEOUT_MS 3000
+#define TIMEOUT_MS      10000
+
+#define HTTPS_PORT 443
+
+struct exchange {
+    const struct inquiry_means *means;
+    const struct service *service;
+    struct report_service *report;
+    exchange_done *done;
+    void *ctx;
+
+    const struct report_endpoint *spokesman;
+    struct visit *visit;            /* until its session becomes the tunnel */
+    struct report_endpoint another; /* of a visit for a second request */
+    struct tunnel *tunnel;
+    struct http *http;
+
+    void (*step)(struct exchange *exchange); /* to be taken on the loop's next turn */
+    struct deadline *turn;
+
+    bool is_get_next;       /* where the first answer says too little */
+    struct failure failure; /* of the backend's side */
+    struct ticket *ticket;
+};
+
+/* ---- what to ask ---- */
+
+/* "api.example.com", with the port where that is not the usual one. The caller frees it. */
+static char *make_authority(const struct exchange *exchange)
+{
+    const struct config_service *service = exchange->report->service;
+    const struct config_address *address = exchange->spokesman->address;
+    const char *host = exchange->means->options->host;
+    char *text = NULL;
+    if (host != NULL) {
+        return strdup(host);
+    }
+    host = service->sni == CONFIG_SNI_NAME ? service->sni_name : address->host;
+    bool is_v6 = strchr(host, ':') != NULL;
+    int len = address->port == HTTPS_PORT
+                  ? asprintf(&text, is_v6 ? "[%s]" : "%s", host)
+                  : asprintf(&text, is_v6 ? "[%s]:%u" : "%s:%u", host, address->port);
+    return len >= 0 ? text : NULL;
+}
+
+static char *make_url(const struct exchange *exchange, const char *scheme)
+{
+    AUTO_FREE char *authority = make_authority(exchange);
+    char *url = NULL;
+    if (authority == NULL ||
+        asprintf(&url, "%s://%s%s", scheme, authority, exchange->means->options->path) < 0) {
+        return NULL;
+    }
+    return url;
+}
+
+/* ---- how it ends ---- */
+
+static void take_step(struct exchange *exchange, void (*step)(struct exchange *exchange))
+{
+    exchange->step = step;
+    deadline_set(exchange->turn, 0);
+}
+
+/* To be taken as a step: the exchange may be gone when it returns. */
+static void conclude(struct exchange *exchange)
+{
+    exchange->done(exchange->ctx);
+}
+
+static void note_failure(struct exchange *exchange, const char *failure)
+{
+    struct report_http *report = &exchange->report->http;
+    free(report->failure);
+    report->failure = strdup(failure);
+}
+
+/* There is no answer, and none will come. */
+static void give_up(struct exchange *exchange, const char *failure)
+{
+    note_failure(exchange, failure);
+    take_step(exchange, conclude);
+}
+
+static void keep_ticket(struct exchange *exchange, struct ticket *ticket)
+{
+    if (ticket != NULL) {
+        ticket_free(exchange->ticket);
+        exchange->ticket = ticket;
+    }
+}
+
+/* Takes what the session has to tell, and closes it. */
+static void close_tunnel(struct exchange *exchange)
+{
+    if (exchange->tunnel != NULL) {
+        exchange->failure = *tunnel_failure(exchange->tunnel);
+        keep_ticket(exchange, ticket_take(tunnel_tls(exchange->tunnel)));
+        exchange->tunnel = tunnel_close(exchange->tunnel);
+    }
+}
+
+/* ---- the answer ---- */
+
+static enum report_complaint find_complaint(const struct http_answer *answer)
+{
+    if (answer->status != 400 || answer->body == NULL) {
+        return COMPLAINT_NONE;
+    }
+    if (strstr(answer->body, "No required SSL certificate was sent") != NULL) {
+        return COMPLAINT_NO_CERTIFICATE;
+    }
+    return strstr(answer->body, "The SSL certificate error") != NULL ? COMPLAINT_BAD_CERTIFICATE
+                                                                     : COMPLAINT_NONE;
+}
+
+static void take_answer(struct exchange *exchange, const struct http_answer *answer)
+{
+    struct report_http *report = &exchange->report->http;
+    report->duration_us = answer->duration_us;
+    report->is_other_protocol = answer->outcome == HTTP_NOT_HTTP;
+    report->timed_out = answer->outcome == HTTP_TIMEOUT;
+    report->is_no_agent = report->via_agent && answer->outcome == HTTP_UNREACHABLE;
+    if (answer->outcome != HTTP_ANSWERED) {
+        note_failure(exchange, answer->failure);
+        return;
+    }
+    free(report->failure);
+    report->failure = NULL;
+    report->status = answer->status;
+    report->version = answer->version;
+    report->complaint = find_complaint(answer);
+    free(report->server);
+    report->server = answer->server != NULL ? strdup(answer->server) : NULL;
+}
+
+static bool says_too_little(const struct exchange *exchange, const struct http_answer *answer)
+{
+    if (answer->outcome == HTTP_ANSWERED) {
+        return answer->status >= 400;
+    }
+    /* Where the session itself has failed, that says it all. */
+    return exchange->failure.reason == REASON_ok &&
+           (answer->outcome == HTTP_CLOSED || answer->outcome == HTTP_TIMEOUT);
+}
+
+static void ask_again(struct exchange *exchange);
+
+static void on_answer(void *ctx, const struct http_answer *answer)
+{
+    struct exchange *exchange = ctx;
+    exchange->http = NULL;
+    take_answer(exchange, answer);
+    close_tunnel(exchange);
+    if (exchange->is_get_next && says_too_little(exchange, answer)) {
+        exchange->is_get_next = false;
+        take_step(exchange, ask_again);
+    } else {
+        take_step(exchange, conclude);
+    }
+}
+
+/* ---- the request ---- */
+
+static void send_request(struct exchange *exchange, const struct addr *addr)
+{
+    const char *alpn = exchange->spokesman->alpn;
+    AUTO_FREE char *url = make_url(exchange, "http");
+    const struct http_request request = {
+        .method = exchange->report->http.method,
+        .url = url,
+        .is_http2 = alpn != NULL && strcmp(alpn, "h2") == 0,
+        .timeout_ms = exchange->is_get_next ? HEAD_TIMEOUT_MS : TIMEOUT_MS,
+    };
+    if (url != NULL && request.method != NULL) {
+        exchange->http = http_start(exchange->means->loop, addr, &request, on_answer, exchange);
+    }
+    if (exchange->http == NULL) {
+        give_up(exchange, "out of memory");
+    }
+}
+
+/* Sends the request through the session of the visit, which ends with that. */
+static void send_through_visit(struct exchange *exchange)
+{
+    struct upstream upstream;
+    struct buf early;
+    struct addr addr;
+    visit_take(exchange->visit, &upstream, &early);
+    exchange->visit = visit_end(exchange->visit);
+    exchange->tunnel =
+        tunnel_open(exchange->means->loop, exchange->means->scratch, &upstream, &early, &addr);
+    if (exchange->tunnel == NULL) {
+        give_up(exchange, "out of memory");
+    } else {
+        send_request(exchange, &addr);
+    }
+}
+
+/* Where a caller on this host reaches the agent's listener. */
+static struct addr address_of_agent(const struct report_service *report)
+{
+    struct addr addr = report->service->listens[0].addr;
+    if (addr_is_wildcard(&addr)) {
+        bool is_v6 = addr.sa.sa_family == AF_INET6;
+        addr_parse_ip(is_v6 ? "::1" : "127.0.0.1", addr_port(&addr), &addr);
+    }
+    return addr;
+}
+
+/* ---- the second request ---- */
+
+static void on_visited_again(void *ctx, struct visit *visit)
+{
+    struct exchange *exchange = ctx;
+    const struct failure *failure = &visit_endpoint(visit)->failure;
+    if (failure->reason == REASON_ok) {
+        send_through_visit(exchange);
+        return;
+    }
+    exchange->failure = *failure;
+    give_up(exchange, failure->detail);
+}
+
+static void visit_again(struct exchange *exchange)
+{
+    report_endpoint_release(&exchange->another);
+    exchange->another.addr = exchange->spokesman->addr;
+    exchange->another.address = exchange->spokesman->address;
+    exchange->visit =
+        visit_start(exchange->means->loop, exchange->means->scratch, exchange->service,
+                    &exchange->another, NULL, on_visited_again, exchange);
+    if (exchange->visit == NULL) {
+        give_up(exchange, "out of memory");
+    }
+}
+
+static void set_method(struct exchange *exchange, const char *method)
+{
+    free(exchange->report->http.method);
+    exchange->report->http.method = strdup(method);
+}
+
+static void ask_again(struct exchange *exchange)
+{
+    set_method(exchange, "GET");
+    if (exchange->report->http.via_agent) {
+        send_request(exchange, &exchange->report->http.addr);
+    } else {
+        visit_again(exchange);
+    }
+}
+
+/* ---- life ---- */
+
+static void begin(struct exchange *exchange)
+{
+    const struct inquiry_options *options = exchange->means->options;
+    struct report_http *report = &exchange->report->http;
+    report->was_tried = true;
+    report->via_agent = options->via_agent;
+    report->url = make_url(exchange, options->via_agent ? "http" : "https");
+    exchange->is_get_next = options->method == NULL;
+    set_method(exchange, options->method != NULL ? options->method : "HEAD");
+    if (options->via_agent) {
+        exchange->visit = visit_end(exchange->visit);
+        report->addr = address_of_agent(exchange->report);
+        send_request(exchange, &report->addr);
+    } else {
+        report->addr = exchange->spokesman->addr;
+        send_through_visit(exchange);
+    }
+}
+
+static void on_step(void *ctx)
+{
+    struct exchange *exchange = ctx;
+    exchange->step(exchange);
+}
+
+struct exchange *exchange_start(const struct inquiry_means *means, const struct service *service,
+                                struct report_service *report, struct visit *visit,
+                                exchange_done *done, void *ctx)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    if (exchange == NULL) {
+        visit_end(visit);
+        return NULL;
+    }
+    exchange->means = means;
+    exchange->service = service;
+    exchange->report = report;
+    exchange->done = done;
+    exchange->ctx = ctx;
+    exchange->visit = visit;
+    exchange->spokesman = visit_endpoint(visit);
+    evidence_init(&exchange->another.evidence);
+    exchange->turn = deadline_new(means->loop, on_step, exchange);
+    if (exchange->turn == NULL) {
+        return exchange_end(exchange);
+    }
+    take_step(exchange, begin);
+    return exchange;
+}
+
+const struct failure *exchange_failure(const struct exchange *exchange)
+{
+    return &exchange->failure;
+}
+
+struct ticket *exchange_take_ticket(struct exchange *exchange)
+{
+    return cleanup_steal(exchange->ticket);
+}
+
+struct exchange *exchange_end(struct exchange *exchange)
+{
+    if (exchange == NULL) {
+        return NULL;
+    }
+    http_cancel(exchange->http);
+    tunnel_close(exchange->tunnel);
+    visit_end(exchange->visit);
+    deadline_free(exchange->turn);
+    report_endpoint_release(&exchange->another);
+    ticket_free(exchange->ticket);
+    free(exchange);
+    return NULL;
+}

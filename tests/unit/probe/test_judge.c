@@ -1,0 +1,236 @@
+#include "probe/judge.h"
+
+#include "tests/unit/probe/fixture.h"
+
+static const struct failure nothing;
+
+/* Judges the fixture's service as it stands, and frees what came of it. */
+struct judged {
+    struct fixture fixture;
+    struct report_service service;
+};
+
+static void set_up(struct judged *judged)
+{
+    fixture_set_up(&judged->fixture);
+    judged->service = judged->fixture.service;
+    judged->service.verdict = nothing;
+    judged->service.advice = NULL;
+    judged->service.warnings = NULL;
+    judged->service.n_warnings = 0;
+    for (size_t i = 0; i < 2; i++) {
+        judged->fixture.own[i].is_for_clients = true;
+    }
+}
+
+static void release(struct judged *judged)
+{
+    for (size_t i = 0; i < judged->service.n_warnings; i++) {
+        free(judged->service.warnings[i]);
+    }
+    free(judged->service.warnings);
+}
+
+static bool warns_of(const struct judged *judged, const char *part)
+{
+    for (size_t i = 0; i < judged->service.n_warnings; i++) {
+        if (strstr(judged->service.warnings[i], part) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void expect(struct judged *judged, const struct failure *link, enum reason reason,
+                   const char *part)
+{
+    judge_service(&judged->service, link, NOW);
+    assert_string_equal(reason_word(judged->service.verdict.reason), reason_word(reason));
+    assert_non_null(judged->service.advice);
+    assert_non_null(strstr(judged->service.verdict.detail, part));
+}
+
+static void a_good_link(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    expect(&judged, &nothing, REASON_ok, "");
+    assert_int_equal(judged.service.n_warnings, 0);
+    release(&judged);
+}
+
+static void no_address(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.service.n_endpoints = 0;
+    judged.fixture.host.failure = constant("no such name");
+    expect(&judged, &nothing, REASON_dns_failed, "api.example.com: no such name");
+    release(&judged);
+}
+
+static void one_of_two_addresses_is_enough(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    fixture_endpoint(&judged.fixture, &judged.fixture.endpoints[1]);
+    judged.service.n_endpoints = 2;
+    failure_set(&judged.fixture.endpoints[0].failure, REASON_connect_refused, "refused");
+    expect(&judged, &nothing, REASON_ok, "");
+    assert_true(warns_of(&judged, "1 of 2 addresses does not work"));
+    release(&judged);
+}
+
+/* The one that came furthest says most. */
+static void where_none_works_the_furthest_decides(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    fixture_endpoint(&judged.fixture, &judged.fixture.endpoints[1]);
+    judged.service.n_endpoints = 2;
+    failure_set(&judged.fixture.endpoints[0].failure, REASON_connect_refused, "refused");
+    judged.fixture.endpoints[0].connect_us = 0;
+    judged.fixture.endpoints[0].is_established = false;
+    failure_set(&judged.fixture.endpoints[1].failure, REASON_cert_expired, "expired");
+    judged.fixture.endpoints[1].is_established = false;
+    expect(&judged, &nothing, REASON_cert_expired, "expired");
+    release(&judged);
+}
+
+static void nginx_without_a_certificate(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.service.n_own = 0;
+    judged.service.http.status = 400;
+    judged.service.http.complaint = COMPLAINT_NO_CERTIFICATE;
+    expect(&judged, &nothing, REASON_client_cert_required, "tls_mode = tls");
+    assert_true(judged.service.verdict.by_peer);
+    release(&judged);
+}
+
+static void nginx_with_a_certificate_it_does_not_like(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.service.http.status = 400;
+    judged.service.http.complaint = COMPLAINT_BAD_CERTIFICATE;
+    expect(&judged, &nothing, REASON_client_cert_untrusted, "The SSL certificate error");
+    release(&judged);
+
+    set_up(&judged);
+    judged.service.http.status = 400;
+    judged.service.http.complaint = COMPLAINT_BAD_CERTIFICATE;
+    judged.fixture.own[0].not_after = NOW - 3 * DAY;
+    expect(&judged, &nothing, REASON_client_cert_expired, "ours expired 3 days ago");
+    release(&judged);
+}
+
+static void our_certificate_that_nobody_looked_at(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.fixture.own[0].not_after = NOW - DAY;
+    expect(&judged, &nothing, REASON_own_cert_expired, "expired 1 day ago");
+    release(&judged);
+
+    set_up(&judged);
+    judged.fixture.own[0].not_before = NOW + 4000 * DAY;
+    judged.fixture.own[0].not_after = NOW + 5000 * DAY;
+    expect(&judged, &nothing, REASON_own_cert_not_yet_valid, "clock");
+    release(&judged);
+
+    set_up(&judged);
+    judged.fixture.own[0].is_for_clients = false;
+    expect(&judged, &nothing, REASON_ok, "");
+    assert_true(warns_of(&judged, "clientAuth"));
+    release(&judged);
+}
+
+static void a_link_that_is_not_mutual(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.fixture.endpoints[0].evidence.asked = false;
+    expect(&judged, &nothing, REASON_ok, "");
+    assert_true(warns_of(&judged, "not mutual"));
+    release(&judged);
+}
+
+static void an_issuer_that_the_backend_does_not_name(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.fixture.endpoints[0].evidence.issuer_matched = false;
+    judged.fixture.endpoints[0].evidence.accepted = constant("CN=A or CN=B");
+    expect(&judged, &nothing, REASON_ok, "");
+    assert_true(warns_of(&judged, "it accepts certificates issued by CN=A or CN=B; ours is"));
+    release(&judged);
+}
+
+static void a_refusal_that_comes_with_the_request(void **state)
+{
+    (void)state;
+    struct judged judged;
+    struct failure link;
+    set_up(&judged);
+    failure_set_by_peer(&link, REASON_client_cert_denied, "the backend sent alert 49");
+    judged.service.http.status = 0;
+    judged.service.http.failure = constant("the connection ended before an answer");
+    expect(&judged, &link, REASON_client_cert_denied, "alert 49");
+    release(&judged);
+}
+
+static void no_answer_to_the_request(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.service.http.status = 0;
+    judged.service.http.failure = constant("no answer within 10000 ms");
+    judged.service.http.timed_out = true;
+    expect(&judged, &nothing, REASON_idle_timeout, "HTTP to ");
+    release(&judged);
+
+    set_up(&judged);
+    judged.service.http.status = 0;
+    judged.service.http.failure = constant("connection refused");
+    judged.service.http.via_agent = judged.service.http.is_no_agent = true;
+    expect(&judged, &nothing, REASON_connect_refused, "is the agent running?");
+    release(&judged);
+
+    set_up(&judged);
+    judged.service.http.status = 0;
+    judged.service.http.failure = constant("what came back is not HTTP");
+    judged.service.http.is_other_protocol = true;
+    expect(&judged, &nothing, REASON_ok, "");
+    assert_true(warns_of(&judged, "--no-http"));
+    release(&judged);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_link),
+        cmocka_unit_test(no_address),
+        cmocka_unit_test(one_of_two_addresses_is_enough),
+        cmocka_unit_test(where_none_works_the_furthest_decides),
+        cmocka_unit_test(nginx_without_a_certificate),
+        cmocka_unit_test(nginx_with_a_certificate_it_does_not_like),
+        cmocka_unit_test(our_certificate_that_nobody_looked_at),
+        cmocka_unit_test(a_link_that_is_not_mutual),
+        cmocka_unit_test(an_issuer_that_the_backend_does_not_name),
+        cmocka_unit_test(a_refusal_that_comes_with_the_request),
+        cmocka_unit_test(no_answer_to_the_request),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
