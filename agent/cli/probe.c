@@ -1,6 +1,5 @@
 #include "probe/probe.h"
 
-#include "base/cleanup.h"
 #include "base/problems.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -187,25 +186,30 @@ static int probe_chosen(const struct snapshot *snapshot, const struct options *o
     return is_good ? CLI_GOOD : CLI_FAULT;
 }
 
-static int probe(const struct snapshot *snapshot, const struct options *options)
+/* `marks` has two places for each service. */
+static int choose_and_probe(const struct snapshot *snapshot, const struct options *options,
+                            bool *marks)
 {
-    size_t n = snapshot->config->n_services;
-    AUTO_FREE bool *chosen = calloc(n, sizeof(*chosen));
-    AUTO_FREE bool *is_done = calloc(n, sizeof(*is_done));
-    if (chosen == NULL || is_done == NULL) {
-        fputs("mtls-agent probe: out of memory\n", stderr);
-        return CLI_FAULT;
-    }
-    int status = choose(snapshot->config, options, chosen);
-    if (status >= 0) {
-        return status;
-    }
+    bool *chosen = marks;
     struct output output = {
         .in_json = options->json,
         .in_colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
-        .is_done = is_done,
+        .is_done = marks + snapshot->config->n_services,
     };
-    return probe_chosen(snapshot, options, chosen, &output);
+    int status = choose(snapshot->config, options, chosen);
+    return status >= 0 ? status : probe_chosen(snapshot, options, chosen, &output);
+}
+
+static int probe(const struct snapshot *snapshot, const struct options *options)
+{
+    bool *marks = calloc(2 * snapshot->config->n_services, sizeof(*marks));
+    if (marks == NULL) {
+        fputs("mtls-agent probe: out of memory\n", stderr);
+        return CLI_FAULT;
+    }
+    int status = choose_and_probe(snapshot, options, marks);
+    free(marks);
+    return status;
 }
 
 static int load_and_probe(const struct options *options, struct problems *problems)

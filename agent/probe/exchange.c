@@ -56,15 +56,15 @@ static char *make_authority(const struct exchange *exchange)
     return len >= 0 ? text : NULL;
 }
 
+/* The caller frees it. */
 static char *make_url(const struct exchange *exchange, const char *scheme)
 {
-    AUTO_FREE char *authority = make_authority(exchange);
-    char *url = NULL;
-    if (authority == NULL ||
-        asprintf(&url, "%s://%s%s", scheme, authority, exchange->means->options->path) < 0) {
-        return NULL;
-    }
-    return url;
+    char *authority = make_authority(exchange), *url = NULL;
+    int len = authority != NULL
+                  ? asprintf(&url, "%s://%s%s", scheme, authority, exchange->means->options->path)
+                  : -1;
+    free(authority);
+    return len >= 0 ? url : NULL;
 }
 
 /* ---- how it ends ---- */

@@ -154,13 +154,13 @@ static void on_visited(void *ctx, struct visit *visit)
     }
 }
 
-/* True for an address that an earlier entry of the same host has led to. */
+/* True for an address that the same entry has led to already. */
 static bool is_known(const struct report_service *report, const struct addr *addr,
                      const struct config_address *address)
 {
     for (size_t i = 0; i < report->n_endpoints; i++) {
         const struct report_endpoint *known = &report->endpoints[i];
-        if (addr_equal(&known->addr, addr) && strcmp(known->address->host, address->host) == 0) {
+        if (known->address == address && addr_equal(&known->addr, addr)) {
             return true;
         }
     }

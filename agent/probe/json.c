@@ -173,6 +173,7 @@ static json_t *make_host(const struct report_host *host)
     set(&object, "port", json_integer(host->address->port));
     set(&object, "addresses", make_addresses(host));
     set(&object, "aliases", make_aliases(host->aliases));
+    set(&object, "ttl", host->has_ttl ? json_integer(host->ttl_s) : json_null());
     set(&object, "failure", text(host->failure));
     set(&object, "seconds", seconds(host->duration_us));
     return object;

@@ -61,6 +61,7 @@ static void take_answer(struct report_host *host, const struct answer *answer, b
     }
     host->n = answer->n;
     host->has_ttl = !is_local;
+    host->ttl_s = answer->ttl_s;
     host->aliases = answer->aliases[0] != '\0' ? strdup(answer->aliases) : NULL;
     for (size_t i = 0; i < answer->n; i++) {
         host->addrs[i] = answer->addrs[i];

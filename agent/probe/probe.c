@@ -1,7 +1,5 @@
 #include "probe/probe.h"
 
-#include "base/cleanup.h"
-
 #include <stdlib.h>
 
 /* Services under way at once: what waits for a dead one is little, what a handshake costs is not.
@@ -66,26 +64,31 @@ static int describe(const struct snapshot *snapshot, size_t i, struct report_ser
     return 0;
 }
 
-static void drop_report(struct report **report)
+/* Returns -1 when memory is out. */
+static int describe_chosen(const struct snapshot *snapshot, const bool *chosen,
+                           struct report *report)
 {
-    report_free(*report);
+    size_t n = snapshot->config->n_services;
+    report->services = calloc(n, sizeof(report->services[0]));
+    if (report->services == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (chosen[i] && describe(snapshot, i, &report->services[report->n_services++]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static struct report *make_report(const struct snapshot *snapshot, const bool *chosen)
 {
-    size_t n = snapshot->config->n_services;
-    AUTO(drop_report) struct report *report = calloc(1, sizeof(*report));
+    struct report *report = calloc(1, sizeof(*report));
     if (report == NULL) {
         return NULL;
     }
     report->when = time(NULL);
-    report->services = calloc(n, sizeof(report->services[0]));
-    for (size_t i = 0; report->services != NULL && i < n; i++) {
-        if (chosen[i] && describe(snapshot, i, &report->services[report->n_services++]) < 0) {
-            return NULL;
-        }
-    }
-    return report->services != NULL ? cleanup_steal(report) : NULL;
+    return describe_chosen(snapshot, chosen, report) < 0 ? report_free(report) : report;
 }
 
 /* ---- the inquiries ---- */

@@ -23,7 +23,8 @@ struct report_host {
     size_t n;
     struct addr *addrs; /* with the port */
     uint32_t *ttls_s;
-    char *aliases; /* CNAMEs on the way, in order, separated by blanks; NULL: none */
+    uint32_t ttl_s; /* the least of all records, the CNAMEs' included: when the agent asks again */
+    char *aliases;  /* CNAMEs on the way, in order, separated by blanks; NULL: none */
     uint64_t duration_us;
 };
 

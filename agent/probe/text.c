@@ -102,6 +102,9 @@ static void print_ttl(const struct page *page, const struct report_host *host)
     } else {
         page_say(page, "; TTL %u s", most);
     }
+    if (host->has_ttl && host->ttl_s < least) {
+        page_say(page, " (%u s by way of the CNAME)", host->ttl_s);
+    }
 }
 
 static void print_aliases(const struct page *page, const char *aliases)

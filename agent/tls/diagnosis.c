@@ -34,6 +34,7 @@ static bool is_about_our_key(const struct tls *tls, int error)
 void diagnosis_of_error(struct tls *tls, int error)
 {
     if (is_about_our_key(tls, error)) {
+        tls->withheld = true;
         failure_set_by_peer(&tls->failure, REASON_client_cert_unsupported,
                             "the backend accepts no signature of our key's type");
     } else {

@@ -47,7 +47,8 @@ void evidence_take(struct evidence *evidence, const struct tls *tls)
     }
     evidence->asked = tls->asking.asked;
     /* It is chosen before the backend is judged, and sent behind that. */
-    evidence->sent = tls->verified && gnutls_certificate_get_ours(tls->session) != NULL;
+    evidence->sent =
+        tls->verified && !tls->withheld && gnutls_certificate_get_ours(tls->session) != NULL;
     evidence->issuer_matched = tls->asking.issuer_matched;
     evidence->alert = tls->alert;
     if (tls->asking.accepted != NULL) {

@@ -20,6 +20,11 @@
 
 #define SECONDS_PER_DAY ((time_t)24 * 60 * 60)
 
+/* What may be wrong with who issued the chain, and with its dates. */
+#define ISSUER_FAULTS                                                                              \
+    (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA | GNUTLS_CERT_SIGNATURE_FAILURE)
+#define DATE_FAULTS (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED)
+
 /* What may be wrong with the OCSP answer that the backend staples. */
 #define STAPLE_FAULTS                                                                              \
     (GNUTLS_CERT_MISSING_OCSP_STATUS | GNUTLS_CERT_INVALID_OCSP_STATUS |                           \
@@ -255,22 +260,20 @@ void refusal_explain(const gnutls_datum_t *chain, unsigned n, unsigned status,
                      const struct trust *trust, struct failure *ret_failure)
 {
     const struct accused accused = {chain, n, trust};
+    bool is_foreign = (status & ISSUER_FAULTS) != 0;
     if ((status & GNUTLS_CERT_REVOKED) != 0) {
         failure_set(ret_failure, REASON_cert_revoked, "a certificate of the chain is revoked");
-    } else if ((status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA |
-                          GNUTLS_CERT_SIGNATURE_FAILURE)) != 0) {
-        explain_issuer(&accused, status, ret_failure);
-    } else if ((status & (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED)) != 0) {
+    } else if (!is_foreign && (status & DATE_FAULTS) != 0) {
         explain_dates(&accused, (status & GNUTLS_CERT_EXPIRED) != 0, ret_failure);
-    } else if ((status & GNUTLS_CERT_INSECURE_ALGORITHM) != 0) {
+    } else if (!is_foreign && (status & GNUTLS_CERT_INSECURE_ALGORITHM) != 0) {
         explain_by(&accused, REASON_cert_weak, tell_weakness,
                    "a key or a signature of the chain is weaker than what `priority` asks for",
                    ret_failure);
-    } else if ((status & GNUTLS_CERT_PURPOSE_MISMATCH) != 0) {
+    } else if (!is_foreign && (status & GNUTLS_CERT_PURPOSE_MISMATCH) != 0) {
         explain_by(&accused, REASON_cert_purpose, tell_purpose,
                    "a certificate of the chain is not for TLS servers (extended key usage)",
                    ret_failure);
-    } else if ((status & STAPLE_FAULTS) != 0) {
+    } else if (!is_foreign && (status & STAPLE_FAULTS) != 0) {
         failure_set(ret_failure, REASON_cert_status_missing,
                     (status & GNUTLS_CERT_MISSING_OCSP_STATUS) != 0
                         ? "the certificate demands a stapled OCSP answer, and there is none"

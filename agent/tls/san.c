@@ -103,13 +103,10 @@ static void tell_common_name(gnutls_x509_crt_t crt, char *text, size_t size)
 {
     char name[ALTNAME_MAX + 1];
     size_t len = sizeof(name);
-    text[0] = '\0';
-    if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &len) == 0) {
-        tell(text, size, "the common name ");
-        tell(text, size, name);
-    } else {
-        tell(text, size, "no common name");
-    }
+    bool has_one =
+        gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &len) == 0;
+    snprintf(text, size, "%s%.*s", has_one ? "the common name " : "no common name",
+             has_one ? (int)(size / 2) : 0, name);
 }
 
 int san_check(gnutls_x509_crt_t crt, const struct name *names, size_t n_names,

@@ -26,6 +26,7 @@ struct tls {
     bool confirmed;
     bool declined; /* a renegotiation */
     bool said_goodbye;
+    bool withheld; /* our certificate was chosen, and then could not be sent */
     bool observed;
 
     struct ticket *ticket; /* the newest, when observed */

@@ -2,10 +2,11 @@
  *
  * Its thread runs one libuv loop and touches nothing that another thread writes, but for what the
  * control thread puts into the mailbox, a few atomic flags, and the services' counts of open
- * connections and of how they ended. Whatever the control thread wants done, it leaves there and rings the bell, an
- * uv_async_t; the letters are read first, then the flags, so that what was sent before a flag was
- * set is done before it. Services, endpoints and profiles are immutable and reference-counted: a
- * connection keeps what it began with. Nothing here waits for a lock, for DNS or for a file. */
+ * connections and of how they ended. Whatever the control thread wants done, it leaves there and
+ * rings the bell, an uv_async_t; the letters are read first, then the flags, so that what was sent
+ * before a flag was set is done before it. Services, endpoints and profiles are immutable and
+ * reference-counted: a connection keeps what it began with. Nothing here waits for a lock, for DNS
+ * or for a file. */
 #include "worker/worker.h"
 
 #include "base/cleanup.h"

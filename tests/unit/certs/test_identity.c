@@ -130,7 +130,6 @@ static void good_files_load(void **state)
         {"rsa.crt", "pkcs1.key", NULL, 1, NULL},
         {"ed25519.crt", "ed25519.key", NULL, 1, NULL},
         {"p384.crt", "p384.key", NULL, 1, NULL},
-        {"any.crt", "any.key", NULL, 1, NULL},
         {"v1.crt", "v1.key", NULL, 1, NULL},
         {"leaf.crt", "readable.key", NULL, 1,
          "warning: agent.conf:3: readable.key: anyone on this host may read it (mode 0644)"},
@@ -143,6 +142,7 @@ static void good_files_load(void **state)
         {"future.crt", "future.key", NULL, 1, "is not valid for another 9 days"},
         {"soon.crt", "soon.key", NULL, 1, "expires in 5 days"},
         {"server.crt", "server.key", NULL, 1, "is not for TLS clients"},
+        {"any.crt", "any.key", NULL, 1, "is not for TLS clients"}, /* to OpenSSL, that is */
         {"weak.crt", "weak.key", NULL, 1, "a key of 1024 bits is weak"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

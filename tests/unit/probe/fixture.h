@@ -89,6 +89,7 @@ static inline void fixture_dns(struct fixture *fixture)
         .n = 1,
         .addrs = fixture->addrs,
         .ttls_s = fixture->ttls_s,
+        .ttl_s = 60,
         .duration_us = 3000,
     };
 }

@@ -11,13 +11,14 @@
 #define DAY ((time_t)24 * 60 * 60)
 #define NOW ((time_t)1800000000)
 
-#define LEAF .subject = "CN=gateway", .issuer = "CN=C", .not_before = NOW - 90 * DAY
+#define LEAF                                                                                       \
+    .subject = (char[]){"CN=gateway"}, .issuer = (char[]){"CN=C"}, .not_before = NOW - 90 * DAY
 
 static const struct inspect_facts good = {LEAF, .not_after = NOW + DAY, .is_for_clients = true};
 static const struct inspect_facts expired = {LEAF, .not_after = NOW - 3 * DAY,
                                              .is_for_clients = true};
-static const struct inspect_facts early = {.subject = "CN=gateway",
-                                           .issuer = "CN=C",
+static const struct inspect_facts early = {.subject = (char[]){"CN=gateway"},
+                                           .issuer = (char[]){"CN=C"},
                                            .not_before = NOW + 2 * DAY,
                                            .not_after = NOW + 9 * DAY,
                                            .is_for_clients = true};
