@@ -135,10 +135,18 @@ static int refuse_password(const struct reading *reading, const struct secret *p
     return -1;
 }
 
-static int read_mac(const struct reading *reading, gnutls_pkcs12_t file, unsigned *ret_rounds)
+/* What a file says of its MAC. */
+struct mac {
+    unsigned rounds;
+    bool is_pbmac1; /* RFC 9579: its password is a string, and NULL is none; GnuTLS 3.8.9 follows it
+                     */
+};
+
+static int read_mac(const struct reading *reading, gnutls_pkcs12_t file, struct mac *ret_mac)
 {
-    AUTO(release_text) char *oid = NULL; /* asked for because GnuTLS loses it otherwise */
-    int rc = gnutls_pkcs12_mac_info(file, NULL, NULL, NULL, ret_rounds, &oid);
+    AUTO(release_text) char *oid = NULL; /* GnuTLS loses it unless it is asked for */
+    int rc = gnutls_pkcs12_mac_info(file, NULL, NULL, NULL, &ret_mac->rounds, &oid);
+    ret_mac->is_pbmac1 = oid != NULL && strcmp(oid, "1.2.840.113549.1.5.14") == 0;
     if (rc == GNUTLS_E_UNKNOWN_HASH_ALGORITHM) {
         return refuse_for(reading, "its MAC is of an unknown kind", rc,
                           "export it again with SHA-256 (openssl pkcs12 -export -macalg sha256)");
@@ -151,13 +159,13 @@ static int read_mac(const struct reading *reading, gnutls_pkcs12_t file, unsigne
 /* Checks the password and the whole file by its MAC, and keeps the password's right form. */
 static int check_mac(struct reading *reading, gnutls_pkcs12_t file, const struct secret *password)
 {
-    unsigned rounds;
-    if (read_mac(reading, file, &rounds) < 0 || spend(reading, rounds) < 0) {
+    struct mac mac;
+    if (read_mac(reading, file, &mac) < 0 || spend(reading, mac.rounds) < 0) {
         return -1;
     }
     reading->password = password->bytes != NULL ? password->bytes : "";
     int rc = gnutls_pkcs12_verify_mac(file, reading->password);
-    if (rc < 0 && password->len == 0) {
+    if (rc < 0 && password->len == 0 && !mac.is_pbmac1) {
         reading->password = NULL;
         rc = gnutls_pkcs12_verify_mac(file, NULL);
     }

@@ -1,9 +1,8 @@
-#include "base/problems.h"
 #include "cli/cli.h"
+#include "cli/load.h"
 #include "cli/options.h"
 #include "cli/summary.h"
 #include "config/dump.h"
-#include "control/snapshot.h"
 
 #include <stdio.h>
 
@@ -17,21 +16,13 @@ static const char help[] =
     "      --dump          print the effective configuration, every default filled in\n"
     "  -h, --help          this text\n";
 
-static int check(const struct options *options, struct problems *problems)
+static int print(const struct snapshot *snapshot, const struct options *options)
 {
-    struct config *config = NULL;
-    struct snapshot *snapshot = snapshot_load(options->file, problems, &config);
-    problems_print(problems, stderr, "", "");
-    if (snapshot == NULL) {
-        config_free(config);
-        return CLI_USAGE;
-    }
     if (options->dump) {
         dump_config(snapshot->config, stdout);
     } else {
         summary_print(snapshot, stdout);
     }
-    snapshot_free(snapshot);
     return fflush(stdout) == 0 && !ferror(stdout) ? CLI_GOOD : CLI_FAULT;
 }
 
@@ -42,12 +33,11 @@ int cli_check(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
-    struct problems *problems = problems_new();
-    if (problems == NULL) {
-        fputs("mtls-agent check: out of memory\n", stderr);
-        return CLI_FAULT;
+    struct snapshot *snapshot = load_snapshot("check", options.file, &status);
+    if (snapshot == NULL) {
+        return status;
     }
-    status = check(&options, problems);
-    problems_free(problems);
+    status = print(snapshot, &options);
+    snapshot_free(snapshot);
     return status;
 }

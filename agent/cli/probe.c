@@ -1,10 +1,9 @@
 #include "probe/probe.h"
 
-#include "base/problems.h"
 #include "cli/cli.h"
+#include "cli/load.h"
 #include "cli/options.h"
 #include "config/suggest.h"
-#include "control/snapshot.h"
 #include "probe/json.h"
 #include "probe/progress.h"
 #include "probe/text.h"
@@ -212,20 +211,6 @@ static int probe(const struct snapshot *snapshot, const struct options *options)
     return status;
 }
 
-static int load_and_probe(const struct options *options, struct problems *problems)
-{
-    struct config *config = NULL;
-    struct snapshot *snapshot = snapshot_load(options->file, problems, &config);
-    problems_print(problems, stderr, "", "");
-    if (snapshot == NULL) {
-        config_free(config);
-        return CLI_USAGE;
-    }
-    int status = probe(snapshot, options);
-    snapshot_free(snapshot);
-    return status;
-}
-
 int cli_probe(int argc, char **argv)
 {
     struct options options;
@@ -238,12 +223,11 @@ int cli_probe(int argc, char **argv)
     }
     prctl(PR_SET_DUMPABLE, 0); /* keys will be in memory */
     signal(SIGPIPE, SIG_IGN);
-    struct problems *problems = problems_new();
-    if (problems == NULL) {
-        fputs("mtls-agent probe: out of memory\n", stderr);
-        return CLI_FAULT;
+    struct snapshot *snapshot = load_snapshot("probe", options.file, &status);
+    if (snapshot == NULL) {
+        return status;
     }
-    status = load_and_probe(&options, problems);
-    problems_free(problems);
+    status = probe(snapshot, &options);
+    snapshot_free(snapshot);
     return status;
 }

@@ -22,7 +22,7 @@ struct exchange {
     exchange_done *done;
     void *ctx;
 
-    const struct report_endpoint *spokesman;
+    struct report_endpoint *spokesman;
     struct visit *visit;            /* until its session becomes the tunnel */
     struct report_endpoint another; /* of a visit for a second request */
     struct tunnel *tunnel;
@@ -108,6 +108,7 @@ static void close_tunnel(struct exchange *exchange)
 {
     if (exchange->tunnel != NULL) {
         exchange->failure = *tunnel_failure(exchange->tunnel);
+        evidence_take(&exchange->spokesman->evidence, tunnel_tls(exchange->tunnel));
         keep_ticket(exchange, ticket_take(tunnel_tls(exchange->tunnel)));
         exchange->tunnel = tunnel_close(exchange->tunnel);
     }

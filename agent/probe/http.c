@@ -80,9 +80,8 @@ static enum http_outcome judge(const struct http *http, CURLcode code)
         return http->wants_another ? HTTP_CLOSED : HTTP_UNREACHABLE;
     case CURLE_UNSUPPORTED_PROTOCOL: /* of the answer: HTTP/0.9, for example */
     case CURLE_WEIRD_SERVER_REPLY:
-        return HTTP_NOT_HTTP;
     case CURLE_HTTP2: /* also of a goodbye in good HTTP/2 */
-        return is_settings_frame(http) ? HTTP_CLOSED : HTTP_NOT_HTTP;
+        return http->is_http2 ? HTTP_CLOSED : HTTP_NOT_HTTP;
     case CURLE_OUT_OF_MEMORY:
         return HTTP_FAILED;
     default: /* too much came, or nothing but interim answers */

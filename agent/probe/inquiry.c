@@ -108,7 +108,15 @@ static void on_exchanged(void *ctx)
         inquiry->ticket = newest;
     }
     inquiry->link = *exchange_failure(inquiry->exchange);
-    take_step(inquiry, inquiry->link.reason == REASON_ok ? try_resumption : conclude);
+    if (inquiry->report->http.status != 0) {
+        inquiry->link.reason = REASON_ok; /* what came behind the answer is of no interest */
+    }
+    if (inquiry->link.reason != REASON_ok) {
+        spokesman(inquiry)->failure = inquiry->link;
+        take_step(inquiry, conclude);
+    } else {
+        take_step(inquiry, try_resumption);
+    }
 }
 
 /* Ends all visits but the one that is given. */

@@ -99,14 +99,12 @@ static void judge_silence(struct report_service *service)
 }
 
 /* What became of the request, where TLS is good as far as it goes. */
-static void judge_http(struct report_service *service, const struct failure *link,
-                       const struct report_endpoint *endpoint, time_t now)
+static void judge_http(struct report_service *service, const struct report_endpoint *endpoint,
+                       time_t now)
 {
     const struct report_http *http = &service->http;
     if (http->complaint != COMPLAINT_NONE) {
         judge_complaint(service, endpoint, now);
-    } else if (link->reason != REASON_ok && http->status == 0) {
-        service->verdict = *link;
     } else if (http->failure != NULL && http->status == 0 && !http->is_other_protocol) {
         judge_silence(service);
     }
@@ -115,12 +113,14 @@ static void judge_http(struct report_service *service, const struct failure *lin
 static void judge(struct report_service *service, const struct failure *link, time_t now)
 {
     const struct report_endpoint *endpoint = report_spokesman(service);
-    if (endpoint == NULL) {
+    if (link->reason != REASON_ok) {
+        service->verdict = *link;
+    } else if (endpoint == NULL) {
         judge_names(service);
     } else if (endpoint->failure.reason != REASON_ok) {
         service->verdict = endpoint->failure;
     } else {
-        judge_http(service, link, endpoint, now);
+        judge_http(service, endpoint, now);
         judge_own(service, now);
     }
     if (service->advice == NULL) {

@@ -6,6 +6,7 @@
 
 #include <time.h>
 
-/* Fills in verdict, advice and warnings of a report that has everything else. `link` is what the
- * HTTP request found out about the session after its handshake, REASON_ok for nothing. */
+/* Fills in verdict, advice and warnings of a report that has everything else. `link` is why
+ * the session failed that carried the HTTP request, before there was an answer; REASON_ok: it did
+ * not. */
 void judge_service(struct report_service *service, const struct failure *link, time_t now);

@@ -7,6 +7,13 @@
 #include <string.h>
 #include <time.h>
 
+/* Adds to a detail, which may be cut. */
+static void add(struct failure *failure, const char *part)
+{
+    size_t len = strlen(failure->detail);
+    snprintf(failure->detail + len, sizeof(failure->detail) - len, "%s", part);
+}
+
 void diagnosis_of_alert(struct tls *tls)
 {
     struct alert_context context = {
@@ -22,6 +29,14 @@ void diagnosis_of_alert(struct tls *tls)
     }
     tls->alert = (int)gnutls_alert_get(tls->session);
     alert_explain((gnutls_alert_description_t)tls->alert, &context, &tls->failure);
+    if (tls->alert == GNUTLS_A_NO_APPLICATION_PROTOCOL) {
+        add(&tls->failure, "; it speaks none of the protocols in `alpn`");
+    }
+    if (tls->failure.reason == REASON_sni_unrecognized) {
+        const char *name = tls_server_name(tls);
+        add(&tls->failure, name != NULL ? "; the name that we sent is " : "; we sent no name");
+        add(&tls->failure, name != NULL ? name : "");
+    }
 }
 
 /* Behind the backend's request for a certificate only our signature is left to disagree on. */
@@ -77,8 +92,6 @@ void diagnosis_of_end(struct tls *tls, int error)
                     strerror(error));
     }
     if (tls->established && !tls->confirmed && tls->asking.asked) {
-        size_t len = strlen(tls->failure.detail);
-        snprintf(tls->failure.detail + len, sizeof(tls->failure.detail) - len,
-                 ", before it had accepted our certificate");
+        add(&tls->failure, ", before it had accepted our certificate");
     }
 }

@@ -73,16 +73,9 @@ static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, uns
     return 0;
 }
 
-/* RFC 6066 section 3: literal addresses are not permitted in the server name. */
 static int set_server_name(struct tls *tls)
 {
-    const struct profile *profile = tls->profile;
-    const char *name = NULL;
-    if (profile->sni == PROFILE_SNI_NAME) {
-        name = profile->sni_name;
-    } else if (profile->sni == PROFILE_SNI_HOST && tls->host.kind == NAME_DNS) {
-        name = tls->host.text;
-    }
+    const char *name = tls_server_name(tls);
     return name == NULL ? 0
                         : gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, name, strlen(name));
 }
@@ -327,6 +320,16 @@ void tls_observe(struct tls *tls)
 {
     tls->observed = true;
     tls->asking.notes_accepted = true;
+}
+
+/* RFC 6066 section 3: literal addresses are not permitted in the server name. */
+const char *tls_server_name(const struct tls *tls)
+{
+    const struct profile *profile = tls->profile;
+    if (profile->sni == PROFILE_SNI_NAME) {
+        return profile->sni_name;
+    }
+    return profile->sni == PROFILE_SNI_HOST && tls->host.kind == NAME_DNS ? tls->host.text : NULL;
 }
 
 bool tls_is_resumed(const struct tls *tls)
