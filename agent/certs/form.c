@@ -1,9 +1,10 @@
 #include "certs/form.h"
 
 #include "base/cleanup.h"
-#include "certs/handles.h"
+#include "certs/der.h"
 #include "certs/release.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -31,7 +32,7 @@ static bool is_certificate(const struct secret *bytes)
 {
     AUTO(release_crt) gnutls_x509_crt_t crt = NULL;
     const gnutls_datum_t der = {(unsigned char *)bytes->bytes, (unsigned)bytes->len};
-    return handles_import(&der, &crt) == 0;
+    return der_import(&der, &crt) == 0;
 }
 
 const char *form_fault(const struct secret *bytes)

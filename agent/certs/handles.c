@@ -10,15 +10,6 @@
 #define ACCEPTED_TOLD 4   /* issuers named in a message; a backend may name hundreds */
 #define ACCEPTED_MAX  400 /* bytes of them, the final NUL included */
 
-int handles_import(const gnutls_datum_t *der, gnutls_x509_crt_t *ret_crt)
-{
-    if (gnutls_x509_crt_init(ret_crt) < 0) {
-        *ret_crt = NULL;
-        return -1;
-    }
-    return gnutls_x509_crt_import(*ret_crt, der, GNUTLS_X509_FMT_DER) < 0 ? -1 : 0;
-}
-
 /* True when the backend accepts an issuer of our chain, or says nothing about issuers. */
 static bool accepts_issuer(const struct gnutls_cert_retr_st *request,
                            const struct handles_identity *ours)

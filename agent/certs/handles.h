@@ -50,8 +50,5 @@ int handles_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st 
  * also behind a string of the operator's, for NORMAL alone brings LOW. */
 gnutls_certificate_credentials_t handles_of_trust(const struct trust *trust);
 
-/* Reads a certificate in DER. The caller deinits it, also on failure, unless it is NULL. */
-int handles_import(const gnutls_datum_t *der, gnutls_x509_crt_t *ret_crt);
-
 /* Reads one certificate's facts; strings are new. Returns -1 when memory is out. */
 int handles_inspect(gnutls_x509_crt_t crt, struct inspect_facts *ret_facts);

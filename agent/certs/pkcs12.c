@@ -2,8 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/secret.h"
+#include "certs/der.h"
 #include "certs/form.h"
-#include "certs/handles.h"
 #include "certs/key.h"
 #include "certs/release.h"
 
@@ -220,7 +220,7 @@ static int take_certificate(struct reading *reading, const gnutls_datum_t *der)
 {
     AUTO(release_crt) gnutls_x509_crt_t crt = NULL;
     struct bundle *bundle = &reading->bundle;
-    if (handles_import(der, &crt) < 0) {
+    if (der_import(der, &crt) < 0) {
         return refuse(reading, "one of its certificates is damaged; export it again");
     }
     for (size_t i = 0; i < bundle->n; i++) {

@@ -33,7 +33,7 @@ void diagnosis_of_alert(struct tls *tls)
         add(&tls->failure, "; it speaks none of the protocols in `alpn`");
     }
     if (tls->failure.reason == REASON_sni_unrecognized) {
-        const char *name = tls_server_name(tls);
+        const char *name = tls->server_name;
         add(&tls->failure, name != NULL ? "; the name that we sent is " : "; we sent no name");
         add(&tls->failure, name != NULL ? name : "");
     }

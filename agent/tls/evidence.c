@@ -1,6 +1,7 @@
 #include "tls/evidence.h"
 
 #include "base/cleanup.h"
+#include "certs/der.h"
 #include "certs/release.h"
 #include "tls/pin.h"
 #include "tls/tls_fields.h"
@@ -29,7 +30,7 @@ static void note_chain(struct evidence *evidence, gnutls_session_t session)
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &n);
     for (unsigned i = 0; chain != NULL && i < n && i < EVIDENCE_CHAIN_MAX; i++) {
         AUTO(release_crt) gnutls_x509_crt_t crt = NULL;
-        if (handles_import(&chain[i], &crt) < 0 ||
+        if (der_import(&chain[i], &crt) < 0 ||
             handles_inspect(crt, &evidence->chain[evidence->n_chain]) < 0) {
             return;
         }

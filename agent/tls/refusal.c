@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/span.h"
-#include "certs/handles.h"
+#include "certs/der.h"
 #include "certs/release.h"
 
 #include <stdio.h>
@@ -56,7 +56,7 @@ static void tell_issuer(const struct accused *accused, char text[static TEXT_MAX
 {
     AUTO(release_crt) gnutls_x509_crt_t last = NULL;
     snprintf(text, TEXT_MAX, "an unreadable name");
-    if (handles_import(&accused->chain[accused->n - 1], &last) == 0) {
+    if (der_import(&accused->chain[accused->n - 1], &last) == 0) {
         tell_name(last, gnutls_x509_crt_get_issuer_dn3, text);
     }
 }
@@ -139,7 +139,7 @@ static void find_overdue(const struct accused *accused, bool want_end, time_t no
 {
     for (unsigned i = 0; i < accused->n; i++) {
         AUTO(release_crt) gnutls_x509_crt_t crt = NULL;
-        if (handles_import(&accused->chain[i], &crt) < 0) {
+        if (der_import(&accused->chain[i], &crt) < 0) {
             continue;
         }
         time_t start = gnutls_x509_crt_get_activation_time(crt);
@@ -246,7 +246,7 @@ static void explain_by(const struct accused *accused, enum reason reason,
     for (unsigned i = 0; i < accused->n; i++) {
         AUTO(release_crt) gnutls_x509_crt_t crt = NULL;
         char name[TEXT_MAX], text[TEXT_MAX];
-        if (handles_import(&accused->chain[i], &crt) == 0 && tell(crt, text)) {
+        if (der_import(&accused->chain[i], &crt) == 0 && tell(crt, text)) {
             tell_name(crt, gnutls_x509_crt_get_dn3, name);
             failure_set(ret_failure, reason, "certificate %u of its chain (%s) %s", i + 1, name,
                         text);

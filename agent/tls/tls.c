@@ -73,11 +73,19 @@ static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, uns
     return 0;
 }
 
+/* RFC 6066 section 3: literal addresses are not permitted in the server name. */
 static int set_server_name(struct tls *tls)
 {
-    const char *name = tls_server_name(tls);
-    return name == NULL ? 0
-                        : gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, name, strlen(name));
+    const struct profile *profile = tls->profile;
+    if (profile->sni == PROFILE_SNI_NAME) {
+        tls->server_name = profile->sni_name;
+    } else if (profile->sni == PROFILE_SNI_HOST && tls->host.kind == NAME_DNS) {
+        tls->server_name = tls->host.text;
+    }
+    return tls->server_name == NULL
+               ? 0
+               : gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->server_name,
+                                        strlen(tls->server_name));
 }
 
 static int set_up(struct tls *tls)
@@ -320,16 +328,6 @@ void tls_observe(struct tls *tls)
 {
     tls->observed = true;
     tls->asking.notes_accepted = true;
-}
-
-/* RFC 6066 section 3: literal addresses are not permitted in the server name. */
-const char *tls_server_name(const struct tls *tls)
-{
-    const struct profile *profile = tls->profile;
-    if (profile->sni == PROFILE_SNI_NAME) {
-        return profile->sni_name;
-    }
-    return profile->sni == PROFILE_SNI_HOST && tls->host.kind == NAME_DNS ? tls->host.text : NULL;
 }
 
 bool tls_is_resumed(const struct tls *tls)

@@ -70,9 +70,6 @@ const struct failure *tls_failure(const struct tls *tls);
 const char *tls_version(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
 
-/* The server name that is sent; NULL: none is. */
-const char *tls_server_name(const struct tls *tls);
-
 /* The key exchange group, for example "X25519", and the application protocol that the backend chose
  * (RFC 7301); new strings, NULL where there is none. */
 char *tls_group(const struct tls *tls);

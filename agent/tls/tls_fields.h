@@ -12,6 +12,7 @@ struct tls {
     gnutls_session_t session;
     struct profile *profile;
     struct name host;
+    const char *server_name; /* that is sent; NULL: none; the profile's or `host`'s */
     struct failure failure;
 
     /* Lent by the caller for the duration of a call. */

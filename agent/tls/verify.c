@@ -1,7 +1,7 @@
 #include "tls/verify.h"
 
 #include "base/cleanup.h"
-#include "certs/handles.h"
+#include "certs/der.h"
 #include "certs/release.h"
 #include "tls/pin.h"
 #include "tls/profile_fields.h"
@@ -99,7 +99,7 @@ int verify_peer(gnutls_session_t session, const struct profile *profile, const s
         return -1;
     }
     AUTO(release_crt) gnutls_x509_crt_t leaf = NULL;
-    if (handles_import(&chain[0], &leaf) < 0) {
+    if (der_import(&chain[0], &leaf) < 0) {
         failure_set(ret_failure, REASON_cert_untrusted, "its certificate cannot be read");
         return -1;
     }
