@@ -17,10 +17,14 @@ struct kind {
     _Atomic(char *) detail; /* owned; of one of the folded, or NULL */
 };
 
+struct kinds {
+    struct kind of[REASON_COUNT][2]; /* decided by us, and by the peer */
+};
+
 struct tally {
     _Atomic(uint64_t) counts[REASON_COUNT];
-    struct kind kinds[REASON_COUNT][2]; /* decided by us, and by the peer */
-    _Atomic(bool) is_folding;           /* perhaps: spares the look at all kinds */
+    _Atomic(struct kinds *) kinds; /* owned; NULL until a failure comes: most services have none */
+    _Atomic(bool) is_folding;      /* perhaps: spares the look at all kinds */
 };
 
 struct tally *tally_new(void)
@@ -28,16 +32,21 @@ struct tally *tally_new(void)
     return calloc(1, sizeof(struct tally));
 }
 
+static void free_kinds(struct kinds *kinds)
+{
+    for (size_t reason = 0; kinds != NULL && reason < REASON_COUNT; reason++) {
+        free(atomic_load_explicit(&kinds->of[reason][false].detail, memory_order_acquire));
+        free(atomic_load_explicit(&kinds->of[reason][true].detail, memory_order_acquire));
+    }
+    free(kinds);
+}
+
 struct tally *tally_free(struct tally *tally)
 {
-    if (tally == NULL) {
-        return NULL;
+    if (tally != NULL) {
+        free_kinds(atomic_load_explicit(&tally->kinds, memory_order_acquire));
+        free(tally);
     }
-    for (size_t reason = 0; reason < REASON_COUNT; reason++) {
-        free(atomic_load_explicit(&tally->kinds[reason][false].detail, memory_order_acquire));
-        free(atomic_load_explicit(&tally->kinds[reason][true].detail, memory_order_acquire));
-    }
-    free(tally);
     return NULL;
 }
 
@@ -79,10 +88,30 @@ static void keep_detail(struct kind *kind, const char *detail)
     }
 }
 
+/* Makes them for the first failure of all. NULL when memory is out. */
+static struct kinds *get_kinds(struct tally *tally)
+{
+    struct kinds *kinds = atomic_load_explicit(&tally->kinds, memory_order_acquire);
+    if (kinds != NULL) {
+        return kinds;
+    }
+    struct kinds *made = calloc(1, sizeof(*made));
+    if (atomic_compare_exchange_strong_explicit(&tally->kinds, &kinds, made, memory_order_acq_rel,
+                                                memory_order_acquire)) {
+        return made;
+    }
+    free(made); /* another worker was first */
+    return kinds;
+}
+
 bool tally_fold(struct tally *tally, const struct failure *failure, uint64_t now_ms,
                 const struct worker_watcher *watcher)
 {
-    struct kind *kind = &tally->kinds[failure->reason][failure->by_peer];
+    struct kinds *kinds = get_kinds(tally);
+    if (kinds == NULL) {
+        return false;
+    }
+    struct kind *kind = &kinds->of[failure->reason][failure->by_peer];
     uint64_t before = atomic_load_explicit(&kind->folding, memory_order_relaxed), after;
     do {
         if (count_of(before) == COUNT_MAX) {
@@ -139,10 +168,11 @@ uint64_t tally_tell(struct tally *tally, uint64_t now_ms, uint64_t interval_ms, 
     if (!atomic_exchange_explicit(&tally->is_folding, false, memory_order_acquire)) {
         return TALLY_NEVER;
     }
+    struct kinds *kinds = atomic_load_explicit(&tally->kinds, memory_order_acquire);
     uint64_t first_ms = TALLY_NEVER;
     for (size_t i = 0; i < 2 * (size_t)REASON_COUNT; i++) {
         struct tally_sum sum = {.reason = (enum reason)(i / 2), .by_peer = i % 2 == 1};
-        struct kind *kind = &tally->kinds[sum.reason][sum.by_peer];
+        struct kind *kind = &kinds->of[sum.reason][sum.by_peer];
         uint64_t next_ms = tell_kind(kind, now_ms, interval_ms, &sum, tell, ctx);
         first_ms = next_ms < first_ms ? next_ms : first_ms;
     }

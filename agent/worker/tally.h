@@ -31,8 +31,9 @@ void tally_add(struct tally *tally, enum reason reason);
 /* How many of this reason were counted so far. */
 uint64_t tally_count(const struct tally *tally, enum reason reason);
 
-/* Takes a failure in. True: it is folded. False: it is a first one, to be told in full; `watcher`
- * was woken, for from now on the sums must be taken. */
+/* Takes a failure in. True: it is folded. False: it is to be told in full, as a first one, of which
+ * `watcher` was woken, for from now on the sums must be taken; or because it cannot be counted, for
+ * want of memory or of bits. */
 bool tally_fold(struct tally *tally, const struct failure *failure, uint64_t now_ms,
                 const struct worker_watcher *watcher);
 
