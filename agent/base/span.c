@@ -1,6 +1,9 @@
 #include "base/span.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#define CLOCK_SUSPECT_S ((time_t)365 * 24 * 60 * 60)
 
 const char *span_format(time_t seconds, char text[static SPAN_TEXT_MAX])
 {
@@ -17,6 +20,13 @@ const char *span_format(time_t seconds, char text[static SPAN_TEXT_MAX])
     return text;
 }
 
+const char *span_format_day(time_t when, char text[static SPAN_TEXT_MAX])
+{
+    span_format_date(when, text);
+    text[strcspn(text, "T")] = '\0';
+    return text;
+}
+
 const char *span_format_date(time_t when, char text[static SPAN_TEXT_MAX])
 {
     struct tm utc;
@@ -25,4 +35,9 @@ const char *span_format_date(time_t when, char text[static SPAN_TEXT_MAX])
         snprintf(text, SPAN_TEXT_MAX, "a date out of range");
     }
     return text;
+}
+
+bool span_suggests_clock(time_t seconds)
+{
+    return seconds > CLOCK_SUSPECT_S;
 }

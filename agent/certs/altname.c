@@ -1,5 +1,6 @@
 #include "certs/altname.h"
 
+#include "base/cut.h"
 #include "base/name.h"
 
 #include <arpa/inet.h>
@@ -38,18 +39,11 @@ struct altname_count altname_count(gnutls_x509_crt_t crt)
     return count;
 }
 
-/* Appends to a text that may be cut. */
-static void tell(char *text, size_t size, const char *part)
-{
-    size_t len = strlen(text);
-    snprintf(text + len, size - len, "%s", part);
-}
-
 static void tell_one(int type, const char *bytes, size_t len, char *text, size_t size)
 {
     char ip[INET6_ADDRSTRLEN];
     if (type != GNUTLS_SAN_IPADDRESS && memchr(bytes, '\0', len) != NULL) {
-        tell(text, size, "a name with a NUL byte in it");
+        cut_append(text, size, "a name with a NUL byte in it");
         return;
     }
     struct name name = {.text = (char *)(uintptr_t)bytes};
@@ -62,7 +56,7 @@ static void tell_one(int type, const char *bytes, size_t len, char *text, size_t
         break;
     case GNUTLS_SAN_IPADDRESS:
         if (len != 4 && len != 16) {
-            tell(text, size, "a malformed IP address");
+            cut_append(text, size, "a malformed IP address");
             return;
         }
         inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, ip, sizeof(ip));
@@ -70,11 +64,11 @@ static void tell_one(int type, const char *bytes, size_t len, char *text, size_t
         name.text = ip;
         break;
     default:
-        tell(text, size, "a name of another kind");
+        cut_append(text, size, "a name of another kind");
         return;
     }
     char one[ONE_MAX];
-    tell(text, size, name_format(&name, one, sizeof(one)));
+    cut_append(text, size, name_format(&name, one, sizeof(one)));
 }
 
 const char *altname_format(gnutls_x509_crt_t crt, char *text, size_t size)
@@ -90,14 +84,14 @@ const char *altname_format(gnutls_x509_crt_t crt, char *text, size_t size)
         if (told > 0 && strlen(text) + strlen(one) + MORE_MAX > size) {
             break;
         }
-        tell(text, size, told > 0 ? ", " : "");
-        tell(text, size, one);
+        cut_append(text, size, told > 0 ? ", " : "");
+        cut_append(text, size, one);
         told++;
     }
     if (told < n) {
         char more[MORE_MAX];
         snprintf(more, sizeof(more), " and %u more", n - told);
-        tell(text, size, more);
+        cut_append(text, size, more);
     }
     return text;
 }

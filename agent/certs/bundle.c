@@ -51,10 +51,14 @@ static void take_certificate(const struct reading *reading, const struct pem_blo
     if (rc >= 0 && bundle_add(bundle, crt) < 0) {
         rc = GNUTLS_E_MEMORY_ERROR;
     }
-    if (rc < 0) {
+    if (rc == GNUTLS_E_MEMORY_ERROR) {
+        problems_error(reading->problems, reading->place, "%s: out of memory", reading->path);
+    } else if (rc < 0) {
         problems_error(reading->problems, reading->place,
                        "%s: the certificate at line %u is damaged (%s); replace it", reading->path,
                        block->line, gnutls_strerror(rc));
+    }
+    if (rc < 0) {
         gnutls_x509_crt_deinit(crt);
     }
 }

@@ -180,8 +180,15 @@ static int probe_chosen(const struct snapshot *snapshot, const struct options *o
     } else {
         text_print_total(report, stdout);
     }
-    bool is_good = report_is_good(report) && rc == 0 && fflush(stdout) == 0 && !ferror(stdout);
+    bool is_good = report_is_good(report);
     report_free(report);
+    if (rc < 0 || fflush(stdout) != 0 || ferror(stdout)) {
+        fputs("mtls-agent probe: the output cannot be written: the disk is full, its reader has "
+              "left, "
+              "or out of memory\n",
+              stderr);
+        return CLI_FAULT;
+    }
     return is_good ? CLI_GOOD : CLI_FAULT;
 }
 

@@ -6,22 +6,14 @@
 
 #define CAS_TOLD 8 /* a bundle may have hundreds */
 
-static bool is_worth_a_mark(const struct page *page, const struct inspect_facts *facts)
-{
-    return page->now < facts->not_before || inspect_days_left(facts, page->now) < REPORT_SOON_DAYS;
-}
-
 /* "89 days left, until 2027-02-18" */
 static void print_dates(const struct page *page, const struct inspect_facts *facts)
 {
-    char date[32] = "?", span[SPAN_TEXT_MAX];
-    struct tm utc;
+    char date[SPAN_TEXT_MAX], span[SPAN_TEXT_MAX];
     long days = inspect_days_left(facts, page->now);
     bool is_early = page->now < facts->not_before;
     time_t when = is_early ? facts->not_before : facts->not_after;
-    if (gmtime_r(&when, &utc) != NULL) {
-        strftime(date, sizeof(date), "%Y-%m-%d", &utc);
-    }
+    span_format_day(when, date);
     if (is_early) {
         page_say(page, "valid only from %s, %s ahead", date, span_format(when - page->now, span));
     } else if (days < 0) {
@@ -57,7 +49,7 @@ static void print_certificate(const struct page *page, const char *label,
     if (is_top) {
         print_issuer(page, facts);
     }
-    if (is_worth_a_mark(page, facts)) {
+    if (report_is_worth_a_mark(facts, page->now)) {
         page_colour(page, PAGE_YELLOW);
         print_dates(page, facts);
         page_say(page, " (!)");
@@ -115,7 +107,8 @@ void chains_print_accepted(const struct page *page, const struct report_service 
     page_begin(page, "accepts");
     page_say(page, "certificates issued by %s", evidence->accepted);
     bool is_told = strstr(service->verdict.detail, evidence->accepted) != NULL;
-    for (size_t i = 0; i < service->n_own && !evidence->issuer_matched && !is_told; i++) {
+    size_t n_told = evidence->issuer_matched || is_told ? 0 : service->n_own;
+    for (size_t i = 0; i < n_told; i++) {
         page_say(page, "%s by %s", i == 0 ? "; ours is issued" : ", and that",
                  or_empty(service->own[i].issuer));
     }

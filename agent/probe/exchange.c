@@ -3,7 +3,7 @@
 #include "base/cleanup.h"
 #include "probe/http.h"
 #include "probe/tunnel.h"
-#include "worker/deadline.h"
+#include "probe/turn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,14 +22,14 @@ struct exchange {
     exchange_done *done;
     void *ctx;
 
-    struct report_endpoint *spokesman;
+    struct report_endpoint *endpoint;
     struct visit *visit;            /* until its session becomes the tunnel */
     struct report_endpoint another; /* of a visit for a second request */
+    char *url;                      /* for libcurl */
     struct tunnel *tunnel;
     struct http *http;
 
-    void (*step)(struct exchange *exchange); /* to be taken on the loop's next turn */
-    struct deadline *turn;
+    struct turn *turn;
 
     bool is_get_next;       /* where the first answer says too little */
     struct failure failure; /* of the backend's side */
@@ -42,7 +42,7 @@ struct exchange {
 static char *make_authority(const struct exchange *exchange)
 {
     const struct config_service *service = exchange->report->service;
-    const struct config_address *address = exchange->spokesman->address;
+    const struct config_address *address = exchange->endpoint->address;
     const char *host = exchange->means->options->host;
     char *text = NULL;
     if (host != NULL) {
@@ -69,15 +69,10 @@ static char *make_url(const struct exchange *exchange, const char *scheme)
 
 /* ---- how it ends ---- */
 
-static void take_step(struct exchange *exchange, void (*step)(struct exchange *exchange))
+/* The last step: the exchange may be gone when it returns. */
+static void conclude(void *ctx)
 {
-    exchange->step = step;
-    deadline_set(exchange->turn, 0);
-}
-
-/* To be taken as a step: the exchange may be gone when it returns. */
-static void conclude(struct exchange *exchange)
-{
+    struct exchange *exchange = ctx;
     exchange->done(exchange->ctx);
 }
 
@@ -88,11 +83,12 @@ static void note_failure(struct exchange *exchange, const char *failure)
     report->failure = strdup(failure);
 }
 
-/* There is no answer, and none will come. */
-static void give_up(struct exchange *exchange, const char *failure)
+/* There is no answer, and none will come, for a reason of our own. */
+static void give_up(struct exchange *exchange)
 {
-    note_failure(exchange, failure);
-    take_step(exchange, conclude);
+    failure_set(&exchange->failure, REASON_internal, "out of memory");
+    note_failure(exchange, exchange->failure.detail);
+    turn_take(exchange->turn, conclude);
 }
 
 static void keep_ticket(struct exchange *exchange, struct ticket *ticket)
@@ -108,7 +104,8 @@ static void close_tunnel(struct exchange *exchange)
 {
     if (exchange->tunnel != NULL) {
         exchange->failure = *tunnel_failure(exchange->tunnel);
-        evidence_take(&exchange->spokesman->evidence, tunnel_tls(exchange->tunnel));
+        evidence_take(&exchange->endpoint->evidence, tunnel_tls(exchange->tunnel));
+        exchange->endpoint->is_confirmed |= tls_is_confirmed(tunnel_tls(exchange->tunnel));
         keep_ticket(exchange, ticket_take(tunnel_tls(exchange->tunnel)));
         exchange->tunnel = tunnel_close(exchange->tunnel);
     }
@@ -158,7 +155,7 @@ static bool says_too_little(const struct exchange *exchange, const struct http_a
            (answer->outcome == HTTP_CLOSED || answer->outcome == HTTP_TIMEOUT);
 }
 
-static void ask_again(struct exchange *exchange);
+static void ask_again(void *ctx);
 
 static void on_answer(void *ctx, const struct http_answer *answer)
 {
@@ -168,9 +165,9 @@ static void on_answer(void *ctx, const struct http_answer *answer)
     close_tunnel(exchange);
     if (exchange->is_get_next && says_too_little(exchange, answer)) {
         exchange->is_get_next = false;
-        take_step(exchange, ask_again);
+        turn_take(exchange->turn, ask_again);
     } else {
-        take_step(exchange, conclude);
+        turn_take(exchange->turn, conclude);
     }
 }
 
@@ -178,19 +175,16 @@ static void on_answer(void *ctx, const struct http_answer *answer)
 
 static void send_request(struct exchange *exchange, const struct addr *addr)
 {
-    const char *alpn = exchange->spokesman->alpn;
-    AUTO_FREE char *url = make_url(exchange, "http");
+    const char *alpn = exchange->endpoint->alpn;
     const struct http_request request = {
         .method = exchange->report->http.method,
-        .url = url,
+        .url = exchange->url,
         .is_http2 = alpn != NULL && strcmp(alpn, "h2") == 0,
         .timeout_ms = exchange->is_get_next ? HEAD_TIMEOUT_MS : TIMEOUT_MS,
     };
-    if (url != NULL && request.method != NULL) {
-        exchange->http = http_start(exchange->means->loop, addr, &request, on_answer, exchange);
-    }
+    exchange->http = http_start(exchange->means->loop, addr, &request, on_answer, exchange);
     if (exchange->http == NULL) {
-        give_up(exchange, "out of memory");
+        give_up(exchange);
     }
 }
 
@@ -205,7 +199,7 @@ static void send_through_visit(struct exchange *exchange)
     exchange->tunnel =
         tunnel_open(exchange->means->loop, exchange->means->scratch, &upstream, &early, &addr);
     if (exchange->tunnel == NULL) {
-        give_up(exchange, "out of memory");
+        give_up(exchange);
     } else {
         send_request(exchange, &addr);
     }
@@ -233,33 +227,48 @@ static void on_visited_again(void *ctx, struct visit *visit)
         return;
     }
     exchange->failure = *failure;
-    give_up(exchange, failure->detail);
+    note_failure(exchange, failure->detail);
+    turn_take(exchange->turn, conclude);
 }
 
 static void visit_again(struct exchange *exchange)
 {
     report_endpoint_release(&exchange->another);
-    exchange->another.addr = exchange->spokesman->addr;
-    exchange->another.address = exchange->spokesman->address;
+    exchange->another.addr = exchange->endpoint->addr;
+    exchange->another.address = exchange->endpoint->address;
     exchange->visit =
         visit_start(exchange->means->loop, exchange->means->scratch, exchange->service,
                     &exchange->another, NULL, on_visited_again, exchange);
     if (exchange->visit == NULL) {
-        give_up(exchange, "out of memory");
+        give_up(exchange);
     }
 }
 
-static void set_method(struct exchange *exchange, const char *method)
+static int set_method(struct exchange *exchange, const char *method)
 {
     free(exchange->report->http.method);
     exchange->report->http.method = strdup(method);
+    return exchange->report->http.method != NULL ? 0 : -1;
 }
 
-static void ask_again(struct exchange *exchange)
+/* What the first answer said, the second one says better. */
+static void forget_answer(struct report_http *report)
 {
-    set_method(exchange, "GET");
-    if (exchange->report->http.via_agent) {
-        send_request(exchange, &exchange->report->http.addr);
+    report->status = 0;
+    report->version = NULL;
+    free(report->server);
+    report->server = NULL;
+}
+
+static void ask_again(void *ctx)
+{
+    struct exchange *exchange = ctx;
+    struct report_http *report = &exchange->report->http;
+    forget_answer(report);
+    if (set_method(exchange, "GET") < 0) {
+        give_up(exchange);
+    } else if (report->via_agent) {
+        send_request(exchange, &report->addr);
     } else {
         visit_again(exchange);
     }
@@ -267,29 +276,34 @@ static void ask_again(struct exchange *exchange)
 
 /* ---- life ---- */
 
-static void begin(struct exchange *exchange)
+static int describe(struct exchange *exchange)
 {
     const struct inquiry_options *options = exchange->means->options;
     struct report_http *report = &exchange->report->http;
+    report_http_release(report); /* of an exchange before this one */
     report->was_tried = true;
     report->via_agent = options->via_agent;
+    report->addr =
+        options->via_agent ? address_of_agent(exchange->report) : exchange->endpoint->addr;
     report->url = make_url(exchange, options->via_agent ? "http" : "https");
+    exchange->url = make_url(exchange, "http");
     exchange->is_get_next = options->method == NULL;
-    set_method(exchange, options->method != NULL ? options->method : "HEAD");
-    if (options->via_agent) {
-        exchange->visit = visit_end(exchange->visit);
-        report->addr = address_of_agent(exchange->report);
-        send_request(exchange, &report->addr);
-    } else {
-        report->addr = exchange->spokesman->addr;
-        send_through_visit(exchange);
-    }
+    int rc = set_method(exchange, options->method != NULL ? options->method : "HEAD");
+    return rc == 0 && report->url != NULL && exchange->url != NULL ? 0 : -1;
 }
 
-static void on_step(void *ctx)
+static void begin(void *ctx)
 {
     struct exchange *exchange = ctx;
-    exchange->step(exchange);
+    const struct report_http *report = &exchange->report->http;
+    if (report->via_agent) {
+        exchange->visit = visit_end(exchange->visit);
+        send_request(exchange, &report->addr);
+    } else if (exchange->visit != NULL) {
+        send_through_visit(exchange);
+    } else {
+        visit_again(exchange);
+    }
 }
 
 struct exchange *exchange_start(const struct inquiry_means *means, const struct service *service,
@@ -307,13 +321,13 @@ struct exchange *exchange_start(const struct inquiry_means *means, const struct 
     exchange->done = done;
     exchange->ctx = ctx;
     exchange->visit = visit;
-    exchange->spokesman = visit_endpoint(visit);
+    exchange->endpoint = report->asked;
     evidence_init(&exchange->another.evidence);
-    exchange->turn = deadline_new(means->loop, on_step, exchange);
-    if (exchange->turn == NULL) {
+    exchange->turn = turn_new(means->loop, exchange);
+    if (exchange->turn == NULL || describe(exchange) < 0) {
         return exchange_end(exchange);
     }
-    take_step(exchange, begin);
+    turn_take(exchange->turn, begin);
     return exchange;
 }
 
@@ -335,7 +349,8 @@ struct exchange *exchange_end(struct exchange *exchange)
     http_cancel(exchange->http);
     tunnel_close(exchange->tunnel);
     visit_end(exchange->visit);
-    deadline_free(exchange->turn);
+    turn_free(exchange->turn);
+    free(exchange->url);
     report_endpoint_release(&exchange->another);
     ticket_free(exchange->ticket);
     free(exchange);

@@ -11,14 +11,16 @@ struct exchange;
 /* Called once, unless the exchange was ended before. The report has what came of it. */
 typedef void exchange_done(void *ctx);
 
-/* Begins to fill in the HTTP part of `report`. The session is that of `visit`, to the endpoint that
- * the report calls the spokesman; with `via_agent` it is ended at once. Owns `visit` from here on,
- * also on failure. Returns NULL when memory is out. Never calls `done` before it returns. */
+/* Begins to fill in the HTTP part of `report` anew. The request goes to the endpoint that is
+ * `report->asked`: through the open session of `visit`, or, when that is NULL, through a new one.
+ * Owns `visit` from here on, also on failure. Returns NULL when memory is out. Never calls `done`
+ * before it returns. */
 struct exchange *exchange_start(const struct inquiry_means *means, const struct service *service,
                                 struct report_service *report, struct visit *visit,
                                 exchange_done *done, void *ctx);
 
-/* Why the backend's side ended, when it ended badly before there was an answer; else REASON_ok. */
+/* Why the session failed, or was never there; REASON_ok when it did not. It may have failed behind
+ * a good answer. */
 const struct failure *exchange_failure(const struct exchange *exchange);
 
 /* Moves out the newest ticket of its sessions; NULL: there is none. */

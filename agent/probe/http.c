@@ -1,7 +1,10 @@
 #include "probe/http.h"
 
+#include "base/cleanup.h"
+#include "probe/outcome.h"
 #include "worker/watch.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,30 +18,22 @@
 #define HEADER_MAX ((size_t)256 * 1024)
 #define READ_MAX   ((size_t)1024 * 1024)
 
-/* A frame's header, and the type of the frame that a server begins with (RFC 9113 sections 4.1 and
- * 3.4). */
-#define FRAME_HEADER   9
-#define FRAME_TYPE_AT  3
-#define FRAME_SETTINGS 4
-
 struct http {
-    uv_timer_t timer;    /* first: libuv hands back a pointer to it. It is libcurl's */
-    struct watch *watch; /* the socket; NULL before libcurl has asked for it, and after */
-    unsigned wanted;     /* what libcurl waits for on it */
-    bool was_opened;
-    bool wants_another; /* a peer may tell it to try again on a new connection: it gets none */
+    uv_timer_t timer;     /* first: libuv hands back a pointer to it. It is libcurl's */
+    curl_socket_t socket; /* libcurl's; CURL_SOCKET_BAD before it has asked for one, and after */
+    struct watch *watch;  /* on a descriptor of ours for it: libcurl does not always say when it
+                           * closes its own */
+    unsigned wanted;      /* what libcurl waits for on it */
+    bool wants_another;   /* a peer may tell it to try again on a new connection: it gets none */
     CURLM *multi;
     CURL *easy;
     struct curl_slist *connect_to;
 
-    bool is_http2;
-    uint64_t timeout_ms;
+    struct outcome_signs signs;
     http_done *done;
     void *ctx;
 
     uint64_t started_ns;
-    uint8_t first[FRAME_HEADER]; /* of the answer */
-    size_t n_first;
     size_t header_read, body_read;
     size_t body_len; /* of what is kept */
     char body[HTTP_BODY_MAX + 1];
@@ -46,87 +41,6 @@ struct http {
 };
 
 /* ---- how it ends ---- */
-
-static bool is_settings_frame(const struct http *http)
-{
-    return http->n_first == FRAME_HEADER && http->first[FRAME_TYPE_AT] == FRAME_SETTINGS;
-}
-
-static bool is_http1(const struct http *http)
-{
-    static const char start[] = "HTTP/1.";
-    return http->n_first >= strlen(start) && memcmp(http->first, start, strlen(start)) == 0;
-}
-
-static enum http_outcome judge(const struct http *http, CURLcode code)
-{
-    if (!http->was_opened) {
-        return HTTP_FAILED;
-    }
-    /* What libcurl makes of this differs from release to release, up to "receive error". */
-    if (http->is_http2 && http->n_first > 0 && !is_settings_frame(http)) {
-        return HTTP_NOT_HTTP;
-    }
-    switch (code) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return HTTP_TIMEOUT;
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_HTTP2_STREAM:
-        return HTTP_CLOSED;
-    case CURLE_COULDNT_CONNECT:
-        return http->wants_another ? HTTP_CLOSED : HTTP_UNREACHABLE;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* of the answer: HTTP/0.9, for example */
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_HTTP2: /* also of a goodbye in good HTTP/2 */
-        return http->is_http2 ? HTTP_CLOSED : HTTP_NOT_HTTP;
-    case CURLE_OUT_OF_MEMORY:
-        return HTTP_FAILED;
-    default: /* too much came, or nothing but interim answers */
-        return http->n_first > 0 ? HTTP_NOT_HTTP : HTTP_FAILED;
-    }
-}
-
-/* libcurl does not always keep the error of a connection that was refused later on. */
-static const char *explain_connection(struct http *http)
-{
-    long error = 0;
-    curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &error);
-    snprintf(http->failure, sizeof(http->failure), "the connection was not accepted%s%s",
-             error != 0 ? ": " : "", error != 0 ? strerror((int)error) : "");
-    return http->failure;
-}
-
-static const char *explain(struct http *http, enum http_outcome outcome, CURLcode code)
-{
-    switch (outcome) {
-    case HTTP_ANSWERED:
-        return NULL;
-    case HTTP_NOT_HTTP:
-        if (http->is_http2 && is_http1(http)) {
-            return "what came back is HTTP/1, not HTTP/2";
-        }
-        return !http->is_http2 && is_settings_frame(http) ? "what came back is HTTP/2, not HTTP/1.1"
-                                                          : "what came back is not HTTP";
-    case HTTP_CLOSED:
-        return http->n_first > 0 && !http->is_http2
-                   ? "the connection ended in the middle of an answer"
-                   : "the connection ended before an answer";
-    case HTTP_TIMEOUT:
-        snprintf(http->failure, sizeof(http->failure), "no answer within %llu ms",
-                 (unsigned long long)http->timeout_ms);
-        return http->failure;
-    case HTTP_UNREACHABLE:
-        return explain_connection(http);
-    case HTTP_FAILED:
-        break;
-    }
-    snprintf(http->failure, sizeof(http->failure), "the request could not be made: %s",
-             curl_easy_strerror(code));
-    return http->failure;
-}
 
 static const char *version_of(CURL *easy)
 {
@@ -148,6 +62,7 @@ static void finish(struct http *http, CURLcode code)
     struct curl_header *server = NULL;
     long status = 0;
     curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &http->signs.error);
     struct http_answer answer = {
         .body = http->body,
         .body_len = http->body_len,
@@ -160,9 +75,10 @@ static void finish(struct http *http, CURLcode code)
         curl_easy_header(http->easy, "Server", 0, CURLH_HEADER, -1, &server);
         answer.server = server != NULL ? server->value : NULL;
     } else {
-        answer.outcome = judge(http, code);
+        answer.outcome = outcome_judge(&http->signs, code);
     }
-    answer.failure = explain(http, answer.outcome, code);
+    answer.failure =
+        outcome_explain(&http->signs, answer.outcome, code, http->failure, sizeof(http->failure));
     http->done(http->ctx, &answer);
     http_cancel(http);
 }
@@ -172,10 +88,11 @@ static void finish(struct http *http, CURLcode code)
 /* Before libcurl takes them. */
 static void look_at_first_bytes(struct http *http)
 {
-    if (http->n_first == 0 && http->watch != NULL) {
-        ssize_t n =
-            recv(watch_fd(http->watch), http->first, sizeof(http->first), MSG_PEEK | MSG_DONTWAIT);
-        http->n_first = n > 0 ? (size_t)n : 0;
+    struct outcome_signs *signs = &http->signs;
+    if (signs->n_first == 0 && http->watch != NULL) {
+        ssize_t n = recv(watch_fd(http->watch), signs->first, sizeof(signs->first),
+                         MSG_PEEK | MSG_DONTWAIT);
+        signs->n_first = n > 0 ? (size_t)n : 0;
     }
 }
 
@@ -191,7 +108,7 @@ static void act(struct http *http, curl_socket_t socket, int events)
         finish(http, message->data.result);
     } else if (rc != CURLM_OK) {
         finish(http, CURLE_OUT_OF_MEMORY);
-    } else if (http->watch != NULL) {
+    } else if (http->socket != CURL_SOCKET_BAD) {
         watch_want(http->watch, http->wanted); /* anew, for an error has stopped it */
     }
 }
@@ -199,7 +116,7 @@ static void act(struct http *http, curl_socket_t socket, int events)
 static void on_ready(void *ctx, unsigned events)
 {
     struct http *http = ctx;
-    act(http, watch_fd(http->watch),
+    act(http, http->socket,
         ((events & WATCH_READ) != 0 ? CURL_CSELECT_IN : 0) |
             ((events & WATCH_WRITE) != 0 ? CURL_CSELECT_OUT : 0));
 }
@@ -228,7 +145,7 @@ static int set_wanted(CURL *easy, curl_socket_t socket, int what, void *ctx, voi
 {
     struct http *http = ctx;
     (void)easy, (void)unused;
-    if (http->watch == NULL || socket != watch_fd(http->watch)) {
+    if (http->socket == CURL_SOCKET_BAD || socket != http->socket) {
         return 0;
     }
     http->wanted = (what == CURL_POLL_IN || what == CURL_POLL_INOUT ? WATCH_READ : 0) |
@@ -241,22 +158,28 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
 {
     struct http *http = ctx;
     (void)purpose;
-    if (http->was_opened) {
-        http->wants_another = true;
+    if (http->watch != NULL) {
+        http->signs.wants_another = true;
         return CURL_SOCKET_BAD;
     }
-    int fd = socket(addr->family, addr->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, addr->protocol);
-    http->watch = fd >= 0 ? watch_open(http->timer.loop, fd, on_ready, http) : NULL;
-    http->was_opened = http->watch != NULL;
-    return http->was_opened ? fd : CURL_SOCKET_BAD;
+    AUTO_CLOSE int fd =
+        socket(addr->family, addr->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, addr->protocol);
+    int ours = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    http->watch = ours >= 0 ? watch_open(http->timer.loop, ours, on_ready, http) : NULL;
+    if (http->watch == NULL) {
+        return CURL_SOCKET_BAD;
+    }
+    http->signs.had_socket = true;
+    http->socket = cleanup_steal_fd(&fd);
+    return http->socket;
 }
 
 static int close_socket(void *ctx, curl_socket_t socket)
 {
     struct http *http = ctx;
-    (void)socket;
-    http->watch = watch_close(http->watch);
-    return 0;
+    watch_want(http->watch, 0);
+    http->socket = CURL_SOCKET_BAD;
+    return close(socket);
 }
 
 static size_t count_header(char *line, size_t size, size_t n, void *ctx)
@@ -328,7 +251,7 @@ static bool set_limits(struct http *http)
            SET(CURLOPT_PROTOCOLS_STR, "http") && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
            SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) && SET(CURLOPT_NOSIGNAL, 1L) &&
            SET(CURLOPT_HTTP09_ALLOWED, 0L) && SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
-           SET(CURLOPT_TIMEOUT_MS, (long)http->timeout_ms) &&
+           SET(CURLOPT_TIMEOUT_MS, (long)http->signs.timeout_ms) &&
            SET(CURLOPT_HEADERFUNCTION, count_header) && SET(CURLOPT_HEADERDATA, http) &&
            SET(CURLOPT_WRITEFUNCTION, keep_body) && SET(CURLOPT_WRITEDATA, http);
 }
@@ -360,8 +283,9 @@ struct http *http_start(uv_loop_t *loop, const struct addr *addr,
         return NULL;
     }
     uv_timer_init(loop, &http->timer);
-    http->is_http2 = request->is_http2;
-    http->timeout_ms = request->timeout_ms;
+    http->socket = CURL_SOCKET_BAD;
+    http->signs.is_http2 = request->is_http2;
+    http->signs.timeout_ms = request->timeout_ms;
     http->done = done;
     http->ctx = ctx;
     http->started_ns = uv_hrtime();
@@ -391,6 +315,7 @@ struct http *http_cancel(struct http *http)
     curl_easy_cleanup(http->easy);
     curl_multi_cleanup(http->multi);
     curl_slist_free_all(http->connect_to);
+    watch_close(http->watch);
     uv_close((uv_handle_t *)&http->timer, on_timer_closed);
     return NULL;
 }

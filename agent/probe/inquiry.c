@@ -3,14 +3,21 @@
 #include "probe/exchange.h"
 #include "probe/judge.h"
 #include "probe/lookup.h"
+#include "probe/turn.h"
 #include "probe/visit.h"
-#include "worker/deadline.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* As many as the agent itself would try. */
 #define ENDPOINTS_MAX 64
+
+/* The addresses are visited all at once. The first one that works is asked further at once: by
+ * HTTP, and for resumption. Where its session fails in that, the next one that works is. */
+enum stage {
+    STAGE_VISITING, /* none has worked yet, or none that was left over */
+    STAGE_ASKING,   /* one is asked further */
+    STAGE_ASKED,    /* and has told all */
+};
 
 struct inquiry {
     const struct inquiry_means *means;
@@ -18,148 +25,156 @@ struct inquiry {
     struct report_service *report;
     inquiry_done *done;
     void *ctx;
-
-    void (*step)(struct inquiry *inquiry); /* to be taken on the loop's next turn */
-    struct deadline *turn;
+    struct turn *turn;
 
     struct lookup *lookup;
-    struct visit **visits; /* one for each endpoint */
+    struct visit **visits; /* one for each endpoint; NULL: ended */
     size_t n_open;         /* visits that are not over yet */
+    enum stage stage;
     struct exchange *exchange;
     struct ticket *ticket;
     struct visit *second; /* with the ticket */
     struct report_endpoint again;
-    struct failure link; /* what the exchange found out about TLS */
 };
 
-static void take_step(struct inquiry *inquiry, void (*step)(struct inquiry *inquiry))
-{
-    inquiry->step = step;
-    deadline_set(inquiry->turn, 0);
-}
-
-static void on_step(void *ctx)
+/* The last step: the inquiry may be gone when it returns. */
+static void conclude(void *ctx)
 {
     struct inquiry *inquiry = ctx;
-    inquiry->step(inquiry);
+    judge_service(inquiry->report, time(NULL));
+    inquiry->done(inquiry->ctx, inquiry);
 }
 
-/* The last step: the inquiry may be gone when it returns. */
-static void conclude(struct inquiry *inquiry)
+static void ask_next(struct inquiry *inquiry);
+
+/* Ends every stage: goes on with what is left to do. */
+static void settle(struct inquiry *inquiry)
 {
-    judge_service(inquiry->report, &inquiry->link, time(NULL));
-    inquiry->done(inquiry->ctx, inquiry);
+    if (inquiry->stage == STAGE_VISITING) {
+        ask_next(inquiry);
+    }
+    if (inquiry->stage != STAGE_ASKING && inquiry->n_open == 0) {
+        turn_take(inquiry->turn, conclude);
+    }
+}
+
+static void run_out_of_memory(struct inquiry *inquiry)
+{
+    failure_set(&inquiry->report->verdict, REASON_internal, "out of memory");
+    inquiry->stage = STAGE_ASKED;
+    settle(inquiry);
 }
 
 /* ---- resumption ---- */
 
-/* The endpoint that works and comes first, and its visit; NULL: there is none. */
-static struct visit *find_open_visit(const struct inquiry *inquiry)
-{
-    for (size_t i = 0; i < inquiry->report->n_endpoints; i++) {
-        if (inquiry->visits[i] != NULL &&
-            inquiry->report->endpoints[i].failure.reason == REASON_ok) {
-            return inquiry->visits[i];
-        }
-    }
-    return NULL;
-}
-
-static struct report_endpoint *spokesman(const struct inquiry *inquiry)
-{
-    return (struct report_endpoint *)(uintptr_t)report_spokesman(inquiry->report);
-}
-
 static void on_second_visit(void *ctx, struct visit *visit)
 {
     struct inquiry *inquiry = ctx;
-    if (inquiry->again.failure.reason == REASON_ok) {
-        spokesman(inquiry)->resumption =
+    if (inquiry->again.failure.reason == REASON_ok && visit_has_offered(visit)) {
+        inquiry->report->asked->resumption =
             tls_is_resumed(visit_tls(visit)) ? RESUMPTION_WORKS : RESUMPTION_DECLINED;
     }
-    take_step(inquiry, conclude);
+    inquiry->second = visit_end(visit);
+    inquiry->stage = STAGE_ASKED;
+    settle(inquiry);
 }
 
 static void try_resumption(struct inquiry *inquiry)
 {
-    struct report_endpoint *first = spokesman(inquiry);
+    struct report_endpoint *asked = inquiry->report->asked;
     if (inquiry->ticket == NULL) {
-        first->resumption = RESUMPTION_NO_TICKET;
-        take_step(inquiry, conclude);
+        asked->resumption = RESUMPTION_NO_TICKET;
+        inquiry->stage = STAGE_ASKED;
+        settle(inquiry);
         return;
     }
-    inquiry->again.addr = first->addr;
-    inquiry->again.address = first->address;
+    inquiry->again.addr = asked->addr;
+    inquiry->again.address = asked->address;
     inquiry->second = visit_start(inquiry->means->loop, inquiry->means->scratch, inquiry->service,
                                   &inquiry->again, inquiry->ticket, on_second_visit, inquiry);
     if (inquiry->second == NULL) {
-        take_step(inquiry, conclude);
+        run_out_of_memory(inquiry);
     }
 }
 
 /* ---- the HTTP request ---- */
 
-static void on_exchanged(void *ctx)
+static void keep_ticket(struct inquiry *inquiry, struct ticket *newest)
 {
-    struct inquiry *inquiry = ctx;
-    struct ticket *newest = exchange_take_ticket(inquiry->exchange);
     if (newest != NULL) {
         ticket_free(inquiry->ticket);
         inquiry->ticket = newest;
     }
-    inquiry->link = *exchange_failure(inquiry->exchange);
-    if (inquiry->report->http.status != 0) {
-        inquiry->link.reason = REASON_ok; /* what came behind the answer is of no interest */
-    }
-    if (inquiry->link.reason != REASON_ok) {
-        spokesman(inquiry)->failure = inquiry->link;
-        take_step(inquiry, conclude);
-    } else {
-        take_step(inquiry, try_resumption);
-    }
 }
 
-/* Ends all visits but the one that is given. */
-static void end_visits(struct inquiry *inquiry, const struct visit *but)
+static void on_exchanged(void *ctx)
 {
-    for (size_t i = 0; inquiry->visits != NULL && i < inquiry->report->n_endpoints; i++) {
-        if (inquiry->visits[i] != but) {
-            visit_end(inquiry->visits[i]);
-        }
-        inquiry->visits[i] = NULL;
-    }
-}
-
-static void begin_exchange(struct inquiry *inquiry)
-{
-    struct visit *visit = find_open_visit(inquiry);
-    end_visits(inquiry, visit);
-    if (visit == NULL) {
-        conclude(inquiry);
+    struct inquiry *inquiry = ctx;
+    struct report_endpoint *asked = inquiry->report->asked;
+    struct failure failure = *exchange_failure(inquiry->exchange);
+    keep_ticket(inquiry, exchange_take_ticket(inquiry->exchange));
+    inquiry->exchange = exchange_end(inquiry->exchange);
+    /* What comes behind an answer is of no interest. */
+    if (failure.reason == REASON_ok || inquiry->report->http.status != 0) {
+        try_resumption(inquiry);
         return;
     }
-    inquiry->ticket = ticket_take(visit_tls(visit));
-    if (inquiry->means->options->no_http || visit_endpoint(visit)->speaks_first) {
+    asked->failure = failure;
+    inquiry->ticket = ticket_free(inquiry->ticket);
+    inquiry->stage = STAGE_VISITING;
+    settle(inquiry);
+}
+
+/* Asks an endpoint that works; `visit` is its open session, or NULL when that was ended. */
+static void ask_further(struct inquiry *inquiry, struct report_endpoint *endpoint,
+                        struct visit *visit)
+{
+    inquiry->stage = STAGE_ASKING;
+    inquiry->report->asked = endpoint;
+    keep_ticket(inquiry, visit != NULL ? ticket_take(visit_tls(visit)) : NULL);
+    if (inquiry->means->options->no_http || endpoint->speaks_first) {
         visit_end(visit);
-        take_step(inquiry, try_resumption);
+        try_resumption(inquiry);
         return;
     }
     inquiry->exchange = exchange_start(inquiry->means, inquiry->service, inquiry->report, visit,
                                        on_exchanged, inquiry);
     if (inquiry->exchange == NULL) {
-        take_step(inquiry, try_resumption);
+        run_out_of_memory(inquiry);
     }
 }
 
 /* ---- the addresses ---- */
 
+/* Takes a visit that is over out of the list. */
+static struct visit *take_visit(struct inquiry *inquiry, size_t i)
+{
+    struct visit *visit = inquiry->visits[i];
+    inquiry->visits[i] = NULL;
+    return visit;
+}
+
+/* Asks the first endpoint that works, if there is one whose visit is over. */
+static void ask_next(struct inquiry *inquiry)
+{
+    for (size_t i = 0; i < inquiry->report->n_endpoints; i++) {
+        struct report_endpoint *endpoint = &inquiry->report->endpoints[i];
+        if (endpoint->failure.reason == REASON_ok) {
+            ask_further(inquiry, endpoint, take_visit(inquiry, i));
+            return;
+        }
+    }
+}
+
 static void on_visited(void *ctx, struct visit *visit)
 {
     struct inquiry *inquiry = ctx;
-    (void)visit;
-    if (--inquiry->n_open == 0) {
-        take_step(inquiry, begin_exchange);
+    size_t i = (size_t)(visit_endpoint(visit) - inquiry->report->endpoints);
+    inquiry->n_open--;
+    if (inquiry->stage != STAGE_VISITING || visit_endpoint(visit)->failure.reason != REASON_ok) {
+        visit_end(take_visit(inquiry, i)); /* no session idles, for the backend may mind */
     }
+    settle(inquiry);
 }
 
 /* True for an address that the same entry has led to already. */
@@ -182,45 +197,45 @@ static void list_endpoints(struct report_service *report, const struct report_ho
             continue;
         }
         struct report_endpoint *endpoint = &report->endpoints[report->n_endpoints++];
+        report_endpoint_release(endpoint);
         endpoint->addr = host->addrs[i];
         endpoint->address = host->address;
-        evidence_init(&endpoint->evidence);
     }
 }
 
 static void begin_visit(struct inquiry *inquiry, size_t i)
 {
-    struct report_endpoint *endpoint = &inquiry->report->endpoints[i];
-    inquiry->visits[i] = visit_start(inquiry->means->loop, inquiry->means->scratch,
-                                     inquiry->service, endpoint, NULL, on_visited, inquiry);
-    if (inquiry->visits[i] == NULL) {
-        failure_set(&endpoint->failure, REASON_internal, "out of memory");
-    } else {
-        inquiry->n_open++;
-    }
+    inquiry->visits[i] =
+        visit_start(inquiry->means->loop, inquiry->means->scratch, inquiry->service,
+                    &inquiry->report->endpoints[i], NULL, on_visited, inquiry);
+    inquiry->n_open += inquiry->visits[i] != NULL;
 }
 
-static void begin_visits(struct inquiry *inquiry)
+static void begin_visits(void *ctx)
 {
+    struct inquiry *inquiry = ctx;
     struct report_service *report = inquiry->report;
     report->endpoints = calloc(ENDPOINTS_MAX, sizeof(report->endpoints[0]));
     inquiry->visits = calloc(ENDPOINTS_MAX, sizeof(struct visit *));
-    for (size_t i = 0; report->endpoints != NULL && i < report->n_hosts; i++) {
+    if (report->endpoints == NULL || inquiry->visits == NULL) {
+        run_out_of_memory(inquiry);
+        return;
+    }
+    for (size_t i = 0; i < report->n_hosts; i++) {
         list_endpoints(report, &report->hosts[i]);
     }
-    for (size_t i = 0; inquiry->visits != NULL && i < report->n_endpoints; i++) {
+    for (size_t i = 0; i < report->n_endpoints; i++) {
         begin_visit(inquiry, i);
     }
-    if (inquiry->n_open == 0) {
-        take_step(inquiry, conclude);
-    }
+    settle(inquiry);
 }
 
 /* ---- life ---- */
 
 static void on_found(void *ctx)
 {
-    take_step(ctx, begin_visits);
+    struct inquiry *inquiry = ctx;
+    turn_take(inquiry->turn, begin_visits);
 }
 
 static struct inquiry *make(const struct inquiry_means *means, const struct service *service,
@@ -233,8 +248,8 @@ static struct inquiry *make(const struct inquiry_means *means, const struct serv
     inquiry->means = means;
     inquiry->service = service;
     inquiry->report = report;
-    evidence_init(&inquiry->again.evidence);
-    inquiry->turn = deadline_new(means->loop, on_step, inquiry);
+    report_endpoint_release(&inquiry->again);
+    inquiry->turn = turn_new(means->loop, inquiry);
     return inquiry->turn != NULL ? inquiry : inquiry_end(inquiry);
 }
 
@@ -252,7 +267,7 @@ struct inquiry *inquiry_start(const struct inquiry_means *means, const struct se
         return inquiry_end(inquiry);
     }
     if (lookup_is_over(inquiry->lookup)) {
-        take_step(inquiry, begin_visits);
+        turn_take(inquiry->turn, begin_visits);
     }
     return inquiry;
 }
@@ -262,13 +277,15 @@ struct inquiry *inquiry_end(struct inquiry *inquiry)
     if (inquiry == NULL) {
         return NULL;
     }
-    end_visits(inquiry, NULL);
+    for (size_t i = 0; inquiry->visits != NULL && i < inquiry->report->n_endpoints; i++) {
+        visit_end(inquiry->visits[i]);
+    }
     visit_end(inquiry->second);
     exchange_end(inquiry->exchange);
     lookup_end(inquiry->lookup);
     ticket_free(inquiry->ticket);
     report_endpoint_release(&inquiry->again);
-    deadline_free(inquiry->turn);
+    turn_free(inquiry->turn);
     free(inquiry->visits);
     free(inquiry);
     return NULL;

@@ -114,7 +114,7 @@ static json_t *make_certificate(const struct inspect_facts *facts, time_t now)
     set(&object, "not_before", date(facts->not_before));
     set(&object, "not_after", date(facts->not_after));
     set(&object, "days_left", json_integer(days_left));
-    set(&object, "soon", json_boolean(days_left < REPORT_SOON_DAYS));
+    set(&object, "soon", json_boolean(report_is_worth_a_mark(facts, now)));
     return object;
 }
 

@@ -6,9 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* More than any clock drifts. */
-#define CLOCK_SUSPECT_S ((time_t)365 * 24 * 60 * 60)
-
 /* Our certificate as the backend behind this endpoint sees it. */
 static struct standing standing_of(const struct report_service *service,
                                    const struct report_endpoint *endpoint, time_t now)
@@ -69,7 +66,7 @@ static void judge_own(struct report_service *service, time_t now)
                         span_format(now - own->not_after, span),
                         span_format_date(own->not_after, date));
         } else if (own->not_before > now) {
-            bool is_clock = own->not_before - now > CLOCK_SUSPECT_S;
+            bool is_clock = span_suggests_clock(own->not_before - now);
             failure_set(&service->verdict, REASON_own_cert_not_yet_valid,
                         "%s is valid from %s, %s ahead%s; the backend has not refused it",
                         own->subject, span_format_date(own->not_before, date),
@@ -89,7 +86,7 @@ static void judge_silence(struct report_service *service)
                                            : REASON_upstream_reset;
     failure_set(&service->verdict, reason, "%s %s: %s%s",
                 http->via_agent ? "through the agent at" : "HTTP to",
-                addr_format(&http->addr, text), http->failure,
+                addr_format(&http->addr, text), http->failure != NULL ? http->failure : "no answer",
                 http->is_no_agent ? "; is the agent running?" : "");
     service->advice = http->is_no_agent ? "start the agent, or leave out --via-agent"
                       : http->via_agent
@@ -105,16 +102,16 @@ static void judge_http(struct report_service *service, const struct report_endpo
     const struct report_http *http = &service->http;
     if (http->complaint != COMPLAINT_NONE) {
         judge_complaint(service, endpoint, now);
-    } else if (http->failure != NULL && http->status == 0 && !http->is_other_protocol) {
+    } else if (http->was_tried && http->status == 0 && !http->is_other_protocol) {
         judge_silence(service);
     }
 }
 
-static void judge(struct report_service *service, const struct failure *link, time_t now)
+static void judge(struct report_service *service, time_t now)
 {
     const struct report_endpoint *endpoint = report_spokesman(service);
-    if (link->reason != REASON_ok) {
-        service->verdict = *link;
+    if (service->verdict.reason != REASON_ok) {
+        ; /* we could not find out */
     } else if (endpoint == NULL) {
         judge_names(service);
     } else if (endpoint->failure.reason != REASON_ok) {
@@ -163,7 +160,8 @@ static void warn_of_mutuality(struct report_service *service,
         report_warn(service, "the backend has not said yet whether it accepts our certificate: in "
                              "TLS 1.3 it may do so with its first answer only");
     }
-    if (service->n_own > 0 && evidence->asked && !evidence->issuer_matched) {
+    bool is_accepted = endpoint->is_confirmed || service->http.status != 0;
+    if (service->n_own > 0 && evidence->asked && !evidence->issuer_matched && is_accepted) {
         report_warn(service,
                     "it accepts certificates issued by %s; ours is issued by %s, and it took that "
                     "all the same",
@@ -192,20 +190,32 @@ static void warn_of_http(struct report_service *service, const struct report_end
     }
 }
 
+/* The CA of this name that is good for longest: a bundle may hold the one before it. */
+static const struct inspect_facts *find_ca(const struct report_service *service,
+                                           const char *subject)
+{
+    const struct inspect_facts *found = NULL;
+    for (size_t i = 0; i < service->n_cas; i++) {
+        const struct inspect_facts *ca = &service->cas[i];
+        if (strcmp(ca->subject, subject) == 0 &&
+            (found == NULL || ca->not_after > found->not_after)) {
+            found = ca;
+        }
+    }
+    return found;
+}
+
 /* Our certificates and the backend's are marked where they stand; the CA is not shown. */
 static void warn_of_ca(struct report_service *service, const struct report_endpoint *endpoint,
                        time_t now)
 {
     char date[SPAN_TEXT_MAX];
     const struct evidence *evidence = &endpoint->evidence;
-    const char *issuer = evidence->chain[evidence->n_chain - 1].issuer;
-    for (size_t i = 0; i < service->n_cas; i++) {
-        long days = inspect_days_left(&service->cas[i], now);
-        if (strcmp(service->cas[i].subject, issuer) == 0 && days < REPORT_SOON_DAYS) {
-            report_warn(service, "the CA %s expires in %ld day%s, on %s", service->cas[i].subject,
-                        days, days == 1 ? "" : "s",
-                        span_format_date(service->cas[i].not_after, date));
-        }
+    const struct inspect_facts *ca =
+        find_ca(service, evidence->chain[evidence->n_chain - 1].issuer);
+    if (ca != NULL && report_is_worth_a_mark(ca, now)) {
+        report_warn(service, "the CA %s has %ld days left, until %s", ca->subject,
+                    inspect_days_left(ca, now), span_format_day(ca->not_after, date));
     }
 }
 
@@ -224,9 +234,9 @@ static void warn_of_link(struct report_service *service, const struct report_end
     }
 }
 
-void judge_service(struct report_service *service, const struct failure *link, time_t now)
+void judge_service(struct report_service *service, time_t now)
 {
-    judge(service, link, now);
+    judge(service, now);
     if (service->verdict.reason == REASON_ok) {
         warn_of_link(service, report_spokesman(service), now);
     }

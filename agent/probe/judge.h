@@ -6,7 +6,6 @@
 
 #include <time.h>
 
-/* Fills in verdict, advice and warnings of a report that has everything else. `link` is why
- * the session failed that carried the HTTP request, before there was an answer; REASON_ok: it did
- * not. */
-void judge_service(struct report_service *service, const struct failure *link, time_t now);
+/* Fills in verdict, advice and warnings of a report that has everything else. A verdict that is
+ * there already stands. */
+void judge_service(struct report_service *service, time_t now);

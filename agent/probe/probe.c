@@ -1,5 +1,6 @@
 #include "probe/probe.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* Services under way at once: what waits for a dead one is little, what a handshake costs is not.
@@ -191,6 +192,8 @@ struct report *probe_run(const struct snapshot *snapshot, const bool *chosen,
         return report_free(probe.report);
     }
     run(&probe, options);
-    uv_loop_close(&probe.loop);
+    int rc = uv_loop_close(&probe.loop);
+    assert(rc == 0); /* or something is still watched that is freed */
+    (void)rc;
     return probe.report;
 }

@@ -16,23 +16,27 @@ bool report_is_good(const struct report *report)
 
 void report_warn(struct report_service *service, const char *format, ...)
 {
+    char *text = NULL;
     va_list args;
     va_start(args, format);
-    char *text = NULL;
     int len = vasprintf(&text, format, args);
     va_end(args);
-    char **warnings =
-        reallocarray(service->warnings, service->n_warnings + 1, sizeof(service->warnings[0]));
-    if (warnings != NULL) {
-        service->warnings = warnings;
-    }
-    if (len < 0 || warnings == NULL) {
-        if (len >= 0) {
-            free(text);
-        }
+    if (len < 0) {
         return;
     }
+    char **warnings =
+        reallocarray(service->warnings, service->n_warnings + 1, sizeof(service->warnings[0]));
+    if (warnings == NULL) {
+        free(text);
+        return;
+    }
+    service->warnings = warnings;
     service->warnings[service->n_warnings++] = text;
+}
+
+bool report_is_worth_a_mark(const struct inspect_facts *facts, time_t now)
+{
+    return now < facts->not_before || inspect_days_left(facts, now) < REPORT_SOON_DAYS;
 }
 
 /* How far a visit came. */
@@ -46,7 +50,7 @@ static int progress(const struct report_endpoint *endpoint)
 
 const struct report_endpoint *report_spokesman(const struct report_service *service)
 {
-    const struct report_endpoint *best = NULL;
+    const struct report_endpoint *best = service->asked;
     for (size_t i = 0; i < service->n_endpoints; i++) {
         if (best == NULL || progress(&service->endpoints[i]) > progress(best)) {
             best = &service->endpoints[i];
@@ -62,6 +66,16 @@ void report_endpoint_release(struct report_endpoint *endpoint)
     evidence_release(&endpoint->evidence);
     *endpoint = (struct report_endpoint){0};
     evidence_init(&endpoint->evidence);
+    failure_set(&endpoint->failure, REASON_internal, "out of memory");
+}
+
+void report_http_release(struct report_http *http)
+{
+    free(http->method);
+    free(http->url);
+    free(http->server);
+    free(http->failure);
+    *http = (struct report_http){0};
 }
 
 static void release_host(struct report_host *host)
@@ -86,10 +100,7 @@ static void release_service(struct report_service *service)
     free(service->hosts);
     free(service->endpoints);
     free(service->warnings);
-    free(service->http.method);
-    free(service->http.url);
-    free(service->http.server);
-    free(service->http.failure);
+    report_http_release(&service->http);
 }
 
 struct report *report_free(struct report *report)

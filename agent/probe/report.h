@@ -86,6 +86,7 @@ struct report_service {
     size_t n_hosts;
     struct report_endpoint *endpoints;
     size_t n_endpoints;
+    struct report_endpoint *asked; /* the one that was asked further; NULL: none was */
     struct report_http http;
 
     struct failure verdict; /* REASON_ok: the link works */
@@ -100,8 +101,11 @@ struct report {
     size_t n_services;
 };
 
-/* Frees what an endpoint owns, and starts it anew. */
+/* Frees what an endpoint owns, and starts it anew: out of memory, until it is visited. */
 void report_endpoint_release(struct report_endpoint *endpoint);
+
+/* Frees what the HTTP part owns, and starts it anew. */
+void report_http_release(struct report_http *http);
 
 /* True when every verdict is ok. */
 bool report_is_good(const struct report *report);
@@ -110,8 +114,11 @@ bool report_is_good(const struct report *report);
 void report_warn(struct report_service *service, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The endpoint that speaks for the service: the first that works, else the one that got furthest;
- * NULL: there is none. */
+/* True for a certificate that is not valid yet, or has fewer than REPORT_SOON_DAYS left. */
+bool report_is_worth_a_mark(const struct inspect_facts *facts, time_t now);
+
+/* The endpoint that speaks for the service: the one that came furthest, and of those that came as
+ * far the one that was asked further, else the first; NULL: there is none. */
 const struct report_endpoint *report_spokesman(const struct report_service *service);
 
 /* Accepts NULL; returns NULL. */

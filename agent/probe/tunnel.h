@@ -11,8 +11,8 @@
 
 struct tunnel;
 
-/* Takes the upstream over, and starts to carry. So does it with `early`, plaintext that the backend
- * has said already: it is delivered first. `*ret_addr` is the address of a UNIX socket, in no file
+/* Takes the upstream over, and starts to carry. Takes over `early` too, plaintext that the backend
+ * has said already, and delivers it first. `*ret_addr` is the address of a UNIX socket, in no file
  * system, that takes one connection of this process and no other's. That connection comes to its
  * end of file when all that the backend said is delivered, for whatever reason it said no more.
  * Returns NULL when the tunnel cannot be made; the upstream is closed then, and `early` released.

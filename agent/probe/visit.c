@@ -29,6 +29,7 @@ struct visit {
     struct upstream upstream; /* from then on */
     struct buf early;         /* plaintext that came unasked */
     struct deadline *deadline;
+    bool has_offered; /* a ticket */
 };
 
 /* To be the last thing that a callback does: the visit may be gone when it returns. */
@@ -56,6 +57,13 @@ static void take_evidence(struct visit *visit)
     report->is_confirmed = tls_is_confirmed(visit->upstream.tls);
 }
 
+static void succeed(struct visit *visit)
+{
+    take_evidence(visit);
+    visit->report->failure = (struct failure){.reason = REASON_ok};
+    conclude(visit);
+}
+
 static void fail_on_session(struct visit *visit)
 {
     take_evidence(visit);
@@ -79,22 +87,50 @@ static bool has_heard_all(const struct visit *visit)
     return tls_is_confirmed(visit->upstream.tls) && ticket_is_there(visit->upstream.tls);
 }
 
-/* Waits for what is still to come. */
-static void wait_on(struct visit *visit)
+/* Waits for what is still to come, and for the kernel to take what it has not taken yet. */
+static void want(struct visit *visit)
 {
-    uint64_t ms = tls_is_confirmed(visit->upstream.tls) ? TICKET_MS : WORD_MS;
-    deadline_set(visit->deadline, ms);
-    watch_want(visit->upstream.watch, WATCH_READ);
+    bool is_unsent = buf_len(&visit->upstream.unsent) > 0;
+    watch_want(visit->upstream.watch, WATCH_READ | (is_unsent ? WATCH_WRITE : 0));
 }
 
-/* RFC 9113 section 3.4: in HTTP/2 a server speaks unasked. */
-static void note_early(struct visit *visit, size_t len)
+static void set_patience(struct visit *visit)
+{
+    bool is_confirmed = tls_is_confirmed(visit->upstream.tls);
+    deadline_set(visit->deadline, is_confirmed ? TICKET_MS : WORD_MS);
+}
+
+static void fail_on_memory(struct visit *visit)
+{
+    struct failure failure;
+    failure_set(&failure, REASON_internal, "out of memory");
+    conclude_with(visit, &failure);
+}
+
+/* Keeps what the backend has said. RFC 9113 section 3.4: in HTTP/2 a server speaks unasked. */
+static int keep_early(struct visit *visit, size_t len)
 {
     const char *alpn = visit->report->alpn;
     if (len > 0 && (alpn == NULL || strcmp(alpn, "h2") != 0)) {
         visit->report->speaks_first = true;
     }
-    buf_append(&visit->early, visit->scratch->plain, len);
+    return buf_append(&visit->early, visit->scratch->plain, len);
+}
+
+static void judge(struct visit *visit, enum tls_status status, bool was_confirmed)
+{
+    if (status == TLS_FAILED) {
+        fail_on_session(visit);
+    } else if (buf_len(&visit->early) > 0 || (has_heard_all(visit) && status != TLS_CLOSED)) {
+        succeed(visit);
+    } else if (status == TLS_CLOSED) {
+        fail_on_goodbye(visit);
+    } else {
+        if (!was_confirmed && tls_is_confirmed(visit->upstream.tls)) {
+            set_patience(visit);
+        }
+        want(visit);
+    }
 }
 
 static void listen_to(struct visit *visit, struct tls_input *in)
@@ -104,24 +140,16 @@ static void listen_to(struct visit *visit, struct tls_input *in)
     size_t len;
     enum tls_status status = tls_read(visit->upstream.tls, in, &scratch->flight, scratch->plain,
                                       SCRATCH_PLAIN_MAX, &len);
-    upstream_send(&visit->upstream, &scratch->flight);
-    note_early(visit, len);
-    if (status == TLS_FAILED) {
-        fail_on_session(visit);
-    } else if (status == TLS_CLOSED) {
-        fail_on_goodbye(visit);
-    } else if (has_heard_all(visit) || buf_len(&visit->early) > 0) {
-        take_evidence(visit);
-        conclude(visit);
-    } else if (!was_confirmed && tls_is_confirmed(visit->upstream.tls)) {
-        wait_on(visit);
+    bool is_lost = upstream_send(&visit->upstream, &scratch->flight) < 0 && errno == ENOMEM;
+    if (keep_early(visit, len) < 0 || is_lost) {
+        fail_on_memory(visit);
+    } else {
+        judge(visit, status, was_confirmed);
     }
 }
 
-static void on_readable(void *ctx, unsigned events)
+static void receive(struct visit *visit)
 {
-    struct visit *visit = ctx;
-    (void)events;
     uint8_t *cipher = visit->scratch->cipher;
     ssize_t n = socket_recv(watch_fd(visit->upstream.watch), cipher, SCRATCH_CIPHER_READ);
     if (n > 0) {
@@ -130,6 +158,18 @@ static void on_readable(void *ctx, unsigned events)
     } else if (n == 0 || !socket_would_block(errno)) {
         tls_end(visit->upstream.tls, n == 0 ? 0 : errno);
         fail_on_session(visit);
+    }
+}
+
+static void on_ready(void *ctx, unsigned events)
+{
+    struct visit *visit = ctx;
+    if ((events & WATCH_WRITE) != 0 && upstream_flush(&visit->upstream) < 0) {
+        buf_release(&visit->upstream.unsent); /* whoever reads is told why */
+    }
+    want(visit);
+    if ((events & WATCH_READ) != 0) {
+        receive(visit);
     }
 }
 
@@ -167,8 +207,8 @@ static void on_established(void *ctx, struct attempt *attempt, struct tls_input 
 
     attempt_take(attempt, &visit->upstream);
     visit->attempt = attempt_cancel(attempt);
-    watch_hand_over(visit->upstream.watch, on_readable, visit);
-    wait_on(visit);
+    watch_hand_over(visit->upstream.watch, on_ready, visit);
+    set_patience(visit);
     listen_to(visit, rest);
 }
 
@@ -189,8 +229,7 @@ static void on_deadline(void *ctx)
     struct visit *visit = ctx;
     struct failure failure;
     if (visit->attempt == NULL && visit->upstream.tls != NULL) {
-        take_evidence(visit);
-        conclude(visit);
+        succeed(visit);
     } else if (visit->attempt == NULL) {
         conclude(visit); /* it had failed at once */
     } else if (attempt_is_connecting(visit->attempt)) {
@@ -214,9 +253,7 @@ static void begin(struct visit *visit, const struct ticket *offer)
         return;
     }
     tls_observe(attempt_tls(visit->attempt));
-    if (offer != NULL) {
-        ticket_offer(attempt_tls(visit->attempt), offer);
-    }
+    visit->has_offered = offer != NULL && ticket_offer(attempt_tls(visit->attempt), offer) == 0;
     deadline_set(visit->deadline, visit->service->connect_timeout_ms);
 }
 
@@ -248,6 +285,11 @@ struct visit *visit_start(uv_loop_t *loop, struct scratch *scratch, const struct
 struct report_endpoint *visit_endpoint(const struct visit *visit)
 {
     return visit->report;
+}
+
+bool visit_has_offered(const struct visit *visit)
+{
+    return visit->has_offered;
 }
 
 struct tls *visit_tls(const struct visit *visit)

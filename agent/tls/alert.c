@@ -21,6 +21,13 @@ static enum reason for_some_fault(const struct alert_context *context, enum reas
     return for_certificate(context, standing_reason(&context->standing, if_sent));
 }
 
+/* Some servers say "expired" of what is not valid yet, too. */
+static enum reason for_dates(const struct alert_context *context)
+{
+    enum reason reason = standing_reason(&context->standing, REASON_client_cert_expired);
+    return reason == REASON_own_cert_not_yet_valid ? reason : REASON_client_cert_expired;
+}
+
 /* Alerts that are about a client certificate, where one was asked for and none accepted yet. */
 static bool about_certificate(gnutls_alert_description_t alert, const struct alert_context *context,
                               enum reason *ret_reason)
@@ -50,7 +57,7 @@ static bool about_certificate(gnutls_alert_description_t alert, const struct ale
         *ret_reason = REASON_client_cert_revoked;
         return context->asked;
     case GNUTLS_A_CERTIFICATE_EXPIRED:
-        *ret_reason = REASON_client_cert_expired;
+        *ret_reason = for_dates(context);
         return context->asked;
     default:
         return false;

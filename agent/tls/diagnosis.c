@@ -1,5 +1,6 @@
 #include "tls/diagnosis.h"
 
+#include "base/cut.h"
 #include "tls/alert.h"
 
 #include <errno.h>
@@ -7,11 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-/* Adds to a detail, which may be cut. */
 static void add(struct failure *failure, const char *part)
 {
-    size_t len = strlen(failure->detail);
-    snprintf(failure->detail + len, sizeof(failure->detail) - len, "%s", part);
+    cut_append(failure->detail, sizeof(failure->detail), part);
 }
 
 void diagnosis_of_alert(struct tls *tls)

@@ -15,11 +15,6 @@
 #define CAS_TOLD 3   /* CAs listed in a message */
 #define OIDS_MAX 4   /* purposes listed in a message */
 
-/* More than any clock drifts, less than any that starts at 1970 or lost its battery is off. */
-#define CLOCK_SUSPECT_DAYS 365
-
-#define SECONDS_PER_DAY ((time_t)24 * 60 * 60)
-
 /* What may be wrong with who issued the chain, and with its dates. */
 #define ISSUER_FAULTS                                                                              \
     (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA | GNUTLS_CERT_SIGNATURE_FAILURE)
@@ -133,6 +128,27 @@ static bool is_overdue(time_t start, time_t end, bool want_end, time_t now)
     return want_end ? end < now : start > now;
 }
 
+/* Finds the CA whose date it is: of those that are overdue the one that the chain leads to. */
+static void find_overdue_ca(const struct accused *accused, bool want_end, time_t now,
+                            struct overdue *ret_overdue)
+{
+    char issuer[TEXT_MAX];
+    size_t n;
+    const struct inspect_facts *cas = trust_facts(accused->trust, &n), *found = NULL;
+    tell_issuer(accused, issuer);
+    for (size_t i = 0; i < n; i++) {
+        bool is_issuer = strcmp(cas[i].subject, issuer) == 0;
+        if (is_overdue(cas[i].not_before, cas[i].not_after, want_end, now) &&
+            (found == NULL || is_issuer)) {
+            found = &cas[i];
+        }
+    }
+    if (found != NULL) {
+        snprintf(ret_overdue->name, TEXT_MAX, "our CA %s", found->subject);
+        ret_overdue->date = want_end ? found->not_after : found->not_before;
+    }
+}
+
 /* Finds the certificate of the chain, or else of our CAs, whose date it is. */
 static void find_overdue(const struct accused *accused, bool want_end, time_t now,
                          struct overdue *ret_overdue)
@@ -150,15 +166,7 @@ static void find_overdue(const struct accused *accused, bool want_end, time_t no
             return;
         }
     }
-    size_t n;
-    const struct inspect_facts *cas = trust_facts(accused->trust, &n);
-    for (size_t i = 0; i < n; i++) {
-        if (is_overdue(cas[i].not_before, cas[i].not_after, want_end, now)) {
-            snprintf(ret_overdue->name, TEXT_MAX, "our CA %s", cas[i].subject);
-            ret_overdue->date = want_end ? cas[i].not_after : cas[i].not_before;
-            return;
-        }
-    }
+    find_overdue_ca(accused, want_end, now, ret_overdue);
 }
 
 static void explain_dates(const struct accused *accused, bool expired, struct failure *ret_failure)
@@ -168,7 +176,7 @@ static void explain_dates(const struct accused *accused, bool expired, struct fa
     struct overdue overdue = {.name = "a certificate of its chain", .date = now};
     find_overdue(accused, expired, now, &overdue);
     time_t by = expired ? now - overdue.date : overdue.date - now;
-    bool is_clock = !expired && by / SECONDS_PER_DAY > CLOCK_SUSPECT_DAYS;
+    bool is_clock = !expired && span_suggests_clock(by);
 
     failure_set(ret_failure, expired ? REASON_cert_expired : REASON_cert_not_yet_valid,
                 "%s is valid %s %s, %s %s; this host's clock says %s%s", overdue.name,

@@ -1,5 +1,6 @@
 #include "tls/san.h"
 
+#include "base/cut.h"
 #include "certs/altname.h"
 
 #include <stdint.h>
@@ -81,20 +82,13 @@ static bool has_name(gnutls_x509_crt_t crt, const struct name *wanted,
     return false;
 }
 
-/* Appends to a message that may be cut. */
-static void tell(char *text, size_t size, const char *part)
-{
-    size_t len = strlen(text);
-    snprintf(text + len, size - len, "%s", part);
-}
-
 static void tell_wanted(const struct name *names, size_t n_names, char *text, size_t size)
 {
     text[0] = '\0';
     for (size_t i = 0; i < n_names; i++) {
         char one[256];
-        tell(text, size, i > 0 ? " or " : "");
-        tell(text, size, name_format(&names[i], one, sizeof(one)));
+        cut_append(text, size, i > 0 ? " or " : "");
+        cut_append(text, size, name_format(&names[i], one, sizeof(one)));
     }
 }
 

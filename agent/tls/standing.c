@@ -1,5 +1,6 @@
 #include "tls/standing.h"
 
+#include "base/cut.h"
 #include "base/span.h"
 
 #include <stdio.h>
@@ -41,13 +42,6 @@ enum reason standing_reason(const struct standing *standing, enum reason otherwi
     return standing->matched ? otherwise : REASON_client_cert_untrusted;
 }
 
-/* Appends to a text that may be cut. */
-static void add(char *text, size_t size, const char *part)
-{
-    size_t len = strlen(text);
-    snprintf(text + len, size - len, "%s", part);
-}
-
 static void add_dates(const struct standing *standing, char *text, size_t size)
 {
     const struct inspect_facts *expired = find(standing, is_expired);
@@ -58,27 +52,26 @@ static void add_dates(const struct standing *standing, char *text, size_t size)
                  expired == standing->own ? "ours" : "an intermediate of ours",
                  span_format(standing->now - expired->not_after, span),
                  span_format_date(expired->not_after, date));
-        add(text, size, clause);
+        cut_append(text, size, clause);
     } else if (early != NULL) {
-        snprintf(clause, sizeof(clause),
-                 "; ours is valid only from %s, %s ahead: is the clock of "
-                 "this host wrong?",
-                 span_format_date(early->not_before, date),
-                 span_format(early->not_before - standing->now, span));
-        add(text, size, clause);
+        time_t ahead = early->not_before - standing->now;
+        snprintf(clause, sizeof(clause), "; ours is valid only from %s, %s ahead%s",
+                 span_format_date(early->not_before, date), span_format(ahead, span),
+                 span_suggests_clock(ahead) ? ": is the clock of this host wrong?" : "");
+        cut_append(text, size, clause);
     }
 }
 
 static void add_issuers(const struct standing *standing, char *text, size_t size)
 {
-    add(text, size, "; it accepts certificates issued by ");
-    add(text, size, standing->accepted != NULL ? standing->accepted : "others");
+    cut_append(text, size, "; it accepts certificates issued by ");
+    cut_append(text, size, standing->accepted != NULL ? standing->accepted : "others");
     if (standing->n_own > 0) {
-        add(text, size, "; ours is issued by ");
+        cut_append(text, size, "; ours is issued by ");
     }
     for (size_t i = 0; i < standing->n_own; i++) {
-        add(text, size, i > 0 ? ", and that by " : "");
-        add(text, size, standing->own[i].issuer);
+        cut_append(text, size, i > 0 ? ", and that by " : "");
+        cut_append(text, size, standing->own[i].issuer);
     }
 }
 
@@ -87,7 +80,7 @@ const char *standing_format(const struct standing *standing, char *text, size_t 
     text[0] = '\0';
     add_dates(standing, text, size);
     if (standing->n_own > 0 && !standing->own[0].is_for_clients) {
-        add(text, size, "; ours is not for TLS clients (no clientAuth)");
+        cut_append(text, size, "; ours is not for TLS clients (no clientAuth)");
     }
     if (!standing->matched) {
         add_issuers(standing, text, size);

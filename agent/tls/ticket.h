@@ -18,8 +18,5 @@ bool ticket_is_there(const struct tls *tls);
  * any case. Returns -1 when it cannot be offered. */
 int ticket_offer(struct tls *tls, const struct ticket *ticket);
 
-/* Keeps the ticket that has just come, instead of the one before. For tls.c only. */
-void ticket_keep(struct tls *tls);
-
 /* Wipes and frees. Accepts NULL; returns NULL. */
 struct ticket *ticket_free(struct ticket *ticket);

@@ -32,3 +32,6 @@ struct tls {
 
     struct ticket *ticket; /* the newest, when observed */
 };
+
+/* Keeps the ticket that has just come, instead of the one before; see ticket.c. */
+void ticket_keep(struct tls *tls);

@@ -30,9 +30,9 @@ struct dialer {
     bool failed_connected; /* it had got as far as TLS */
 };
 
-/* Among many attempts, the evidence of one is of use together with its address. */
-static bool is_folded(const struct dialer *dialer, const char *upstream,
-                      const struct failure *failure)
+/* Folds the failure, if it is not a first one. Among many attempts, the evidence of one is of use
+ * together with its address. */
+static bool fold(const struct dialer *dialer, const char *upstream, const struct failure *failure)
 {
     struct failure located;
     failure_set(&located, failure->reason, "%s: %s", upstream, failure->detail);
@@ -45,7 +45,7 @@ static void log_attempt(const struct dialer *dialer, const struct addr *addr,
 {
     char text[ADDR_TEXT_MAX];
     const char *upstream = addr_format(addr, text);
-    enum log_level level = is_folded(dialer, upstream, failure) ? LEVEL_DEBUG : LEVEL_WARNING;
+    enum log_level level = fold(dialer, upstream, failure) ? LEVEL_DEBUG : LEVEL_WARNING;
     struct log_line line;
     log_begin(&line, level, "attempt failed");
     log_text(&line, "service", dialer->service->name);

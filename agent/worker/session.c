@@ -55,13 +55,15 @@ static void log_relay(struct log_line *line, const struct relay *relay)
     log_number(line, "received", relay_received(relay));
 }
 
-static enum log_level level_of(const struct session *session, const struct failure *failure)
+/* Counts the end, and tells at which level its line is written. */
+static enum log_level count_end(const struct session *session, const struct failure *failure)
 {
+    struct tally *tally = session->service->connections;
+    tally_add(tally, failure->reason);
     if (is_ordinary(failure->reason)) {
         return LEVEL_INFO;
     }
-    bool is_folded =
-        tally_fold(session->service->connections, failure, clock_ms(), &session->worker->watcher);
+    bool is_folded = tally_fold(tally, failure, clock_ms(), &session->worker->watcher);
     return is_folded ? LEVEL_DEBUG : LEVEL_WARNING;
 }
 
@@ -70,8 +72,7 @@ static void tell_end(const struct session *session, const struct failure *failur
     bool ordinary = is_ordinary(failure->reason);
     char text[ADDR_TEXT_MAX];
     struct log_line line;
-    tally_add(session->service->connections, failure->reason);
-    log_begin(&line, level_of(session, failure), "connection ended");
+    log_begin(&line, count_end(session, failure), "connection ended");
     log_text(&line, "service", session->service->name);
     log_text(&line, "caller", addr_format(&session->caller_addr, text));
     if (session->upstream_addr.len > 0) {

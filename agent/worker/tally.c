@@ -75,6 +75,12 @@ static uint64_t count_of(uint64_t folding)
     return folding & COUNT_MAX;
 }
 
+/* What came too late for its own sum must not be told with another folding's. */
+static void drop_detail(struct kind *kind)
+{
+    free(atomic_exchange_explicit(&kind->detail, NULL, memory_order_acquire));
+}
+
 /* The evidence of one is enough: the first that comes while none is kept. */
 static void keep_detail(struct kind *kind, const char *detail)
 {
@@ -121,6 +127,7 @@ bool tally_fold(struct tally *tally, const struct failure *failure, uint64_t now
     } while (!atomic_compare_exchange_weak_explicit(&kind->folding, &before, after,
                                                     memory_order_relaxed, memory_order_relaxed));
     if (before == NOT_FOLDING) {
+        drop_detail(kind);
         atomic_store_explicit(&tally->is_folding, true, memory_order_release);
         watcher->changed(watcher->ctx);
         return false;

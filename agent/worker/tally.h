@@ -43,7 +43,8 @@ struct tally_sum {
     bool by_peer;
     uint64_t count;
     uint64_t interval_ms; /* as long as it really was */
-    const char *detail;   /* of one of them; NULL: none is known; until tally_teller returns */
+    const char *detail;   /* of one of them, or of one shortly before; NULL: none is known; valid
+                           * until   tally_teller returns */
 };
 
 typedef void tally_teller(void *ctx, const struct tally_sum *sum);

@@ -31,6 +31,15 @@ static void test_dates_are_utc(void **state)
     assert_string_equal(span_format_date(0, text), "1970-01-01T00:00:00Z");
     assert_string_equal(span_format_date(1795251000, text), "2026-11-21T08:50:00Z");
     assert_string_equal(span_format_date(INT64_MAX, text), "a date out of range");
+    assert_string_equal(span_format_day(1795251000, text), "2026-11-21");
+}
+
+static void test_what_is_years_ahead_is_the_clock(void **state)
+{
+    (void)state;
+    assert_false(span_suggests_clock(-5));
+    assert_false(span_suggests_clock((time_t)365 * 86400));
+    assert_true(span_suggests_clock((time_t)365 * 86400 + 1));
 }
 
 int main(void)
@@ -38,6 +47,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_greatest_unit_is_told),
         cmocka_unit_test(test_dates_are_utc),
+        cmocka_unit_test(test_what_is_years_ahead_is_the_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,6 @@
 
 #include "tests/unit/probe/fixture.h"
 
-static const struct failure nothing;
-
 /* Judges the fixture's service as it stands, and frees what came of it. */
 struct judged {
     struct fixture fixture;
@@ -14,7 +12,7 @@ static void set_up(struct judged *judged)
 {
     fixture_set_up(&judged->fixture);
     judged->service = judged->fixture.service;
-    judged->service.verdict = nothing;
+    judged->service.verdict = (struct failure){0};
     judged->service.advice = NULL;
     judged->service.warnings = NULL;
     judged->service.n_warnings = 0;
@@ -41,10 +39,9 @@ static bool warns_of(const struct judged *judged, const char *part)
     return false;
 }
 
-static void expect(struct judged *judged, const struct failure *link, enum reason reason,
-                   const char *part)
+static void expect(struct judged *judged, enum reason reason, const char *part)
 {
-    judge_service(&judged->service, link, NOW);
+    judge_service(&judged->service, NOW);
     assert_string_equal(reason_word(judged->service.verdict.reason), reason_word(reason));
     assert_non_null(judged->service.advice);
     assert_non_null(strstr(judged->service.verdict.detail, part));
@@ -55,7 +52,7 @@ static void a_good_link(void **state)
     (void)state;
     struct judged judged;
     set_up(&judged);
-    expect(&judged, &nothing, REASON_ok, "");
+    expect(&judged, REASON_ok, "");
     assert_int_equal(judged.service.n_warnings, 0);
     release(&judged);
 }
@@ -67,7 +64,7 @@ static void no_address(void **state)
     set_up(&judged);
     judged.service.n_endpoints = 0;
     judged.fixture.host.failure = constant("no such name");
-    expect(&judged, &nothing, REASON_dns_failed, "api.example.com: no such name");
+    expect(&judged, REASON_dns_failed, "api.example.com: no such name");
     release(&judged);
 }
 
@@ -79,7 +76,7 @@ static void one_of_two_addresses_is_enough(void **state)
     fixture_endpoint(&judged.fixture, &judged.fixture.endpoints[1]);
     judged.service.n_endpoints = 2;
     failure_set(&judged.fixture.endpoints[0].failure, REASON_connect_refused, "refused");
-    expect(&judged, &nothing, REASON_ok, "");
+    expect(&judged, REASON_ok, "");
     assert_true(warns_of(&judged, "1 of 2 addresses does not work"));
     release(&judged);
 }
@@ -97,7 +94,7 @@ static void where_none_works_the_furthest_decides(void **state)
     judged.fixture.endpoints[0].is_established = false;
     failure_set(&judged.fixture.endpoints[1].failure, REASON_cert_expired, "expired");
     judged.fixture.endpoints[1].is_established = false;
-    expect(&judged, &nothing, REASON_cert_expired, "expired");
+    expect(&judged, REASON_cert_expired, "expired");
     release(&judged);
 }
 
@@ -109,7 +106,7 @@ static void nginx_without_a_certificate(void **state)
     judged.service.n_own = 0;
     judged.service.http.status = 400;
     judged.service.http.complaint = COMPLAINT_NO_CERTIFICATE;
-    expect(&judged, &nothing, REASON_client_cert_required, "tls_mode = tls");
+    expect(&judged, REASON_client_cert_required, "tls_mode = tls");
     assert_true(judged.service.verdict.by_peer);
     release(&judged);
 }
@@ -121,14 +118,14 @@ static void nginx_with_a_certificate_it_does_not_like(void **state)
     set_up(&judged);
     judged.service.http.status = 400;
     judged.service.http.complaint = COMPLAINT_BAD_CERTIFICATE;
-    expect(&judged, &nothing, REASON_client_cert_untrusted, "The SSL certificate error");
+    expect(&judged, REASON_client_cert_untrusted, "The SSL certificate error");
     release(&judged);
 
     set_up(&judged);
     judged.service.http.status = 400;
     judged.service.http.complaint = COMPLAINT_BAD_CERTIFICATE;
     judged.fixture.own[0].not_after = NOW - 3 * DAY;
-    expect(&judged, &nothing, REASON_client_cert_expired, "ours expired 3 days ago");
+    expect(&judged, REASON_client_cert_expired, "ours expired 3 days ago");
     release(&judged);
 }
 
@@ -138,18 +135,18 @@ static void our_certificate_that_nobody_looked_at(void **state)
     struct judged judged;
     set_up(&judged);
     judged.fixture.own[0].not_after = NOW - DAY;
-    expect(&judged, &nothing, REASON_own_cert_expired, "expired 1 day ago");
+    expect(&judged, REASON_own_cert_expired, "expired 1 day ago");
     release(&judged);
 
     set_up(&judged);
     judged.fixture.own[0].not_before = NOW + 4000 * DAY;
     judged.fixture.own[0].not_after = NOW + 5000 * DAY;
-    expect(&judged, &nothing, REASON_own_cert_not_yet_valid, "clock");
+    expect(&judged, REASON_own_cert_not_yet_valid, "clock");
     release(&judged);
 
     set_up(&judged);
     judged.fixture.own[0].is_for_clients = false;
-    expect(&judged, &nothing, REASON_ok, "");
+    expect(&judged, REASON_ok, "");
     assert_true(warns_of(&judged, "clientAuth"));
     release(&judged);
 }
@@ -160,7 +157,7 @@ static void a_link_that_is_not_mutual(void **state)
     struct judged judged;
     set_up(&judged);
     judged.fixture.endpoints[0].evidence.asked = false;
-    expect(&judged, &nothing, REASON_ok, "");
+    expect(&judged, REASON_ok, "");
     assert_true(warns_of(&judged, "not mutual"));
     release(&judged);
 }
@@ -172,7 +169,7 @@ static void an_issuer_that_the_backend_does_not_name(void **state)
     set_up(&judged);
     judged.fixture.endpoints[0].evidence.issuer_matched = false;
     judged.fixture.endpoints[0].evidence.accepted = constant("CN=A or CN=B");
-    expect(&judged, &nothing, REASON_ok, "");
+    expect(&judged, REASON_ok, "");
     assert_true(warns_of(&judged, "it accepts certificates issued by CN=A or CN=B; ours is"));
     release(&judged);
 }
@@ -181,12 +178,42 @@ static void a_refusal_that_comes_with_the_request(void **state)
 {
     (void)state;
     struct judged judged;
-    struct failure link;
     set_up(&judged);
-    failure_set_by_peer(&link, REASON_client_cert_denied, "the backend sent alert 49");
+    failure_set_by_peer(&judged.fixture.endpoints[0].failure, REASON_client_cert_denied,
+                        "the backend sent alert 49");
     judged.service.http.status = 0;
     judged.service.http.failure = constant("the connection ended before an answer");
-    expect(&judged, &link, REASON_client_cert_denied, "alert 49");
+    expect(&judged, REASON_client_cert_denied, "alert 49");
+    release(&judged);
+}
+
+static void what_could_not_be_found_out(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    failure_set(&judged.service.verdict, REASON_internal, "out of memory");
+    expect(&judged, REASON_internal, "out of memory");
+    release(&judged);
+}
+
+/* A bundle may hold the CA that came before. */
+static void the_ca_that_is_good_for_longest_counts(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.fixture.cas[1] = judged.fixture.cas[0];
+    judged.fixture.cas[0].not_after = NOW - 40 * DAY;
+    judged.service.n_cas = 2;
+    expect(&judged, REASON_ok, "");
+    assert_int_equal(judged.service.n_warnings, 0);
+    release(&judged);
+
+    set_up(&judged);
+    judged.fixture.cas[0].not_after = NOW + 12 * DAY;
+    expect(&judged, REASON_ok, "");
+    assert_true(warns_of(&judged, "the CA CN=Orders Root CA has 12 days left, until 2026-12-03"));
     release(&judged);
 }
 
@@ -198,21 +225,21 @@ static void no_answer_to_the_request(void **state)
     judged.service.http.status = 0;
     judged.service.http.failure = constant("no answer within 10000 ms");
     judged.service.http.timed_out = true;
-    expect(&judged, &nothing, REASON_idle_timeout, "HTTP to ");
+    expect(&judged, REASON_idle_timeout, "HTTP to ");
     release(&judged);
 
     set_up(&judged);
     judged.service.http.status = 0;
     judged.service.http.failure = constant("connection refused");
     judged.service.http.via_agent = judged.service.http.is_no_agent = true;
-    expect(&judged, &nothing, REASON_connect_refused, "is the agent running?");
+    expect(&judged, REASON_connect_refused, "is the agent running?");
     release(&judged);
 
     set_up(&judged);
     judged.service.http.status = 0;
     judged.service.http.failure = constant("what came back is not HTTP");
     judged.service.http.is_other_protocol = true;
-    expect(&judged, &nothing, REASON_ok, "");
+    expect(&judged, REASON_ok, "");
     assert_true(warns_of(&judged, "--no-http"));
     release(&judged);
 }
@@ -230,6 +257,8 @@ int main(void)
         cmocka_unit_test(a_link_that_is_not_mutual),
         cmocka_unit_test(an_issuer_that_the_backend_does_not_name),
         cmocka_unit_test(a_refusal_that_comes_with_the_request),
+        cmocka_unit_test(what_could_not_be_found_out),
+        cmocka_unit_test(the_ca_that_is_good_for_longest_counts),
         cmocka_unit_test(no_answer_to_the_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
