@@ -81,6 +81,9 @@ enum side {
     row(internal, SIDE_CONFIG, "the agent ran out of something or has a bug: see the detail")
 /* clang-format on */
 
+/* Instead of the advice of upstream_truncated, where the backend had said nothing at all. */
+#define REASON_ADVICE_MUTE "the backend closed the connection without an answer; see its log"
+
 enum reason {
 #define REASON_CONSTANT(word, side, advice) REASON_##word,
     REASON_TABLE(REASON_CONSTANT)

@@ -1,6 +1,7 @@
 #include "certs/bundle.h"
 
 #include "base/cleanup.h"
+#include "base/span.h"
 #include "certs/handles.h"
 #include "certs/key.h"
 #include "certs/pem.h"
@@ -215,25 +216,24 @@ void bundle_truncate(struct bundle *bundle, size_t n)
 void bundle_warn_of_dates(const struct bundle *bundle, const char *path, struct place place,
                           struct problems *problems)
 {
+    char span[SPAN_TEXT_MAX];
     time_t now = time(NULL);
     for (size_t i = 0; i < bundle->n; i++) {
         const struct inspect_facts *facts = &bundle->facts[i];
-        long left = inspect_days_left(facts, now);
         if (now > facts->not_after) {
-            problems_warning(problems, place,
-                             "%s: certificate %zu (%s) expired %ld days ago; renew it", path, i + 1,
-                             facts->subject, -left - 1);
+            problems_warning(problems, place, "%s: certificate %zu (%s) expired %s ago; renew it",
+                             path, i + 1, facts->subject,
+                             span_format(now - facts->not_after, span));
         } else if (now < facts->not_before) {
-            struct inspect_facts start = {.not_after = facts->not_before};
-            problems_warning(
-                problems, place,
-                "%s: certificate %zu (%s) is not valid for another %ld days; check this "
-                "host's clock",
-                path, i + 1, facts->subject, inspect_days_left(&start, now) + 1);
-        } else if (left < SOON_DAYS) {
             problems_warning(problems, place,
-                             "%s: certificate %zu (%s) expires in %ld days; renew it", path, i + 1,
-                             facts->subject, left);
+                             "%s: certificate %zu (%s) is not valid for another %s; check this "
+                             "host's clock",
+                             path, i + 1, facts->subject,
+                             span_format(facts->not_before - now, span));
+        } else if (inspect_days_left(facts, now) < SOON_DAYS) {
+            problems_warning(problems, place, "%s: certificate %zu (%s) expires in %s; renew it",
+                             path, i + 1, facts->subject,
+                             span_format(facts->not_after - now, span));
         }
     }
 }

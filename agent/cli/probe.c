@@ -1,9 +1,12 @@
 #include "probe/probe.h"
 
+#include "base/name.h"
+#include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/options.h"
 #include "config/suggest.h"
+#include "control/capacity.h"
 #include "probe/json.h"
 #include "probe/progress.h"
 #include "probe/text.h"
@@ -58,6 +61,36 @@ static bool is_plain(const char *text, const char *but)
     return *text != '\0';
 }
 
+/* Judges a host without brackets, and frees it. */
+static bool take_host(char *host)
+{
+    struct name name;
+    const char *why;
+    bool is_good = host != NULL && name_from_host(host, &name, &why) == 0;
+    if (is_good) {
+        name_release(&name);
+    }
+    free(host);
+    return is_good;
+}
+
+/* A name or an address, in brackets when it is of IPv6, perhaps with a port (RFC 9110 section 7.2).
+ */
+static bool is_authority(const char *text)
+{
+    char *host;
+    uint16_t port;
+    const char *why;
+    size_t len = strlen(text);
+    if (parse_host_port(text, &host, &port, &why) == 0) {
+        return take_host(host);
+    }
+    if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
+        return take_host(strndup(text + 1, len - 2));
+    }
+    return strchr(text, ':') == NULL && take_host(strdup(text));
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int check_options(const struct options *options)
 {
@@ -70,7 +103,7 @@ static int check_options(const struct options *options)
     if (options->path != NULL && (options->path[0] != '/' || !is_plain(options->path, "#"))) {
         return refuse("--path begins with a slash and has no blanks", options->path);
     }
-    if (options->host != NULL && !is_plain(options->host, "/?#@\\\"<>^`{|}%")) {
+    if (options->host != NULL && !is_authority(options->host)) {
         return refuse("--host is a name or an address, perhaps with a port", options->host);
     }
     if (options->method != NULL && !is_plain(options->method, "()<>@,;:\\\"/[]?={}")) {
@@ -192,6 +225,13 @@ static int probe_chosen(const struct snapshot *snapshot, const struct options *o
     return is_good ? CLI_GOOD : CLI_FAULT;
 }
 
+static bool takes_colour(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL &&
+           (term == NULL || strcmp(term, "dumb") != 0);
+}
+
 /* `marks` has two places for each service. */
 static int choose_and_probe(const struct snapshot *snapshot, const struct options *options,
                             bool *marks)
@@ -199,7 +239,7 @@ static int choose_and_probe(const struct snapshot *snapshot, const struct option
     bool *chosen = marks;
     struct output output = {
         .in_json = options->json,
-        .in_colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
+        .in_colour = takes_colour(),
         .is_done = marks + snapshot->config->n_services,
     };
     int status = choose(snapshot->config, options, chosen);
@@ -230,6 +270,7 @@ int cli_probe(int argc, char **argv)
     }
     prctl(PR_SET_DUMPABLE, 0); /* keys will be in memory */
     signal(SIGPIPE, SIG_IGN);
+    capacity_raise_descriptors();
     struct snapshot *snapshot = load_snapshot("probe", options.file, &status);
     if (snapshot == NULL) {
         return status;

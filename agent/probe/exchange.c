@@ -125,12 +125,21 @@ static enum report_complaint find_complaint(const struct http_answer *answer)
                                                                      : COMPLAINT_NONE;
 }
 
+/* An answer that ends with the connection is whole when that ended well. */
+static bool is_whole(const struct exchange *exchange, const struct http_answer *answer)
+{
+    return answer->outcome == HTTP_ANSWERED && answer->is_whole &&
+           (!answer->ends_by_close || exchange->failure.reason == REASON_ok);
+}
+
 static void take_answer(struct exchange *exchange, const struct http_answer *answer)
 {
     struct report_http *report = &exchange->report->http;
     report->duration_us = answer->duration_us;
     report->is_other_protocol = answer->outcome == HTTP_NOT_HTTP;
     report->timed_out = answer->outcome == HTTP_TIMEOUT;
+    report->error = answer->error;
+    report->is_whole = is_whole(exchange, answer);
     report->is_no_agent = report->via_agent && answer->outcome == HTTP_UNREACHABLE;
     if (answer->outcome != HTTP_ANSWERED) {
         note_failure(exchange, answer->failure);
@@ -138,6 +147,9 @@ static void take_answer(struct exchange *exchange, const struct http_answer *ans
     }
     free(report->failure);
     report->failure = NULL;
+    if (!report->is_whole) {
+        note_failure(exchange, "the answer did not come to its end");
+    }
     report->status = answer->status;
     report->version = answer->version;
     report->complaint = find_complaint(answer);
@@ -145,14 +157,16 @@ static void take_answer(struct exchange *exchange, const struct http_answer *ans
     report->server = answer->server != NULL ? strdup(answer->server) : NULL;
 }
 
+/* Some servers close on HEAD, or wait for more. Where the session was refused, that says it all. */
 static bool says_too_little(const struct exchange *exchange, const struct http_answer *answer)
 {
+    enum reason reason = exchange->failure.reason;
+    bool is_refused = reason != REASON_ok && reason != REASON_upstream_reset &&
+                      reason != REASON_upstream_truncated;
     if (answer->outcome == HTTP_ANSWERED) {
-        return answer->status >= 400;
+        return answer->status >= 400 || !exchange->report->http.is_whole;
     }
-    /* Where the session itself has failed, that says it all. */
-    return exchange->failure.reason == REASON_ok &&
-           (answer->outcome == HTTP_CLOSED || answer->outcome == HTTP_TIMEOUT);
+    return !is_refused && (answer->outcome == HTTP_CLOSED || answer->outcome == HTTP_TIMEOUT);
 }
 
 static void ask_again(void *ctx);
@@ -161,8 +175,8 @@ static void on_answer(void *ctx, const struct http_answer *answer)
 {
     struct exchange *exchange = ctx;
     exchange->http = NULL;
-    take_answer(exchange, answer);
     close_tunnel(exchange);
+    take_answer(exchange, answer);
     if (exchange->is_get_next && says_too_little(exchange, answer)) {
         exchange->is_get_next = false;
         turn_take(exchange->turn, ask_again);
@@ -256,6 +270,7 @@ static void forget_answer(struct report_http *report)
 {
     report->status = 0;
     report->version = NULL;
+    report->complaint = COMPLAINT_NONE;
     free(report->server);
     report->server = NULL;
 }

@@ -29,6 +29,7 @@ struct http {
     CURL *easy;
     struct curl_slist *connect_to;
 
+    bool is_head;
     struct outcome_signs signs;
     http_done *done;
     void *ctx;
@@ -56,6 +57,19 @@ static const char *version_of(CURL *easy)
     }
 }
 
+/* Neither a length, nor chunks, nor frames. */
+static bool ends_by_close(CURL *easy)
+{
+    struct curl_header *field;
+    curl_off_t length = -1;
+    long version = 0;
+    curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    bool is_chunked =
+        curl_easy_header(easy, "Transfer-Encoding", 0, CURLH_HEADER, -1, &field) == CURLHE_OK;
+    return length < 0 && !is_chunked && version != CURL_HTTP_VERSION_2_0;
+}
+
 /* Once there is a status it is the answer, whatever became of the rest. */
 static void finish(struct http *http, CURLcode code)
 {
@@ -70,6 +84,9 @@ static void finish(struct http *http, CURLcode code)
     };
     if (status >= 200) {
         answer.outcome = HTTP_ANSWERED;
+        answer.is_whole = code == CURLE_OK || http->body_read > READ_MAX;
+        answer.ends_by_close =
+            !http->is_head && status != 204 && status != 304 && ends_by_close(http->easy);
         answer.status = (unsigned)status;
         answer.version = version_of(http->easy);
         curl_easy_header(http->easy, "Server", 0, CURLH_HEADER, -1, &server);
@@ -77,6 +94,7 @@ static void finish(struct http *http, CURLcode code)
     } else {
         answer.outcome = outcome_judge(&http->signs, code);
     }
+    answer.error = (int)http->signs.error;
     answer.failure =
         outcome_explain(&http->signs, answer.outcome, code, http->failure, sizeof(http->failure));
     http->done(http->ctx, &answer);
@@ -258,12 +276,12 @@ static bool set_limits(struct http *http)
 
 static bool set_request(struct http *http, const struct http_request *request)
 {
-    bool is_head = strcmp(request->method, "HEAD") == 0;
+    http->is_head = strcmp(request->method, "HEAD") == 0;
     return SET(CURLOPT_URL, request->url) && SET(CURLOPT_PATH_AS_IS, 1L) &&
            SET(CURLOPT_USERAGENT, "mtls-agent/" PACKAGE_VERSION) &&
            SET(CURLOPT_HTTP_VERSION, request->is_http2 ? (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
                                                        : (long)CURL_HTTP_VERSION_1_1) &&
-           (is_head ? SET(CURLOPT_NOBODY, 1L) : SET(CURLOPT_CUSTOMREQUEST, request->method));
+           (http->is_head ? SET(CURLOPT_NOBODY, 1L) : SET(CURLOPT_CUSTOMREQUEST, request->method));
 }
 
 static bool set_multi(struct http *http)

@@ -33,6 +33,10 @@ struct http_answer {
     enum http_outcome outcome;
     const char *failure; /* a clause; NULL when answered */
     unsigned status;     /* of the final answer (RFC 9110 section 15); 0: none */
+    bool is_whole;       /* it came to its end, or as far as anybody wants to read */
+    bool ends_by_close; /* and that was the end of the connection: it says no length of its own (RFC
+                         * 9112 section 6.3) */
+    int error;          /* errno of HTTP_UNREACHABLE; 0: not known */
     const char *version; /* "1.0", "1.1", "2"; NULL: no answer */
     const char *server;  /* the Server field; NULL: none */
     const char *body;    /* what came of it, followed by a NUL */

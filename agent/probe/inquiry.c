@@ -8,9 +8,6 @@
 
 #include <stdlib.h>
 
-/* As many as the agent itself would try. */
-#define ENDPOINTS_MAX 64
-
 /* The addresses are visited all at once. The first one that works is asked further at once: by
  * HTTP, and for resumption. Where its session fails in that, the next one that works is. */
 enum stage {
@@ -114,8 +111,9 @@ static void on_exchanged(void *ctx)
     struct failure failure = *exchange_failure(inquiry->exchange);
     keep_ticket(inquiry, exchange_take_ticket(inquiry->exchange));
     inquiry->exchange = exchange_end(inquiry->exchange);
-    /* What comes behind an answer is of no interest. */
-    if (failure.reason == REASON_ok || inquiry->report->http.status != 0) {
+    /* What comes behind a whole answer does not make it a bad one. */
+    inquiry->report->http.is_truncated = failure.reason == REASON_upstream_truncated;
+    if (failure.reason == REASON_ok || inquiry->report->http.is_whole) {
         try_resumption(inquiry);
         return;
     }
@@ -192,7 +190,7 @@ static bool is_known(const struct report_service *report, const struct addr *add
 
 static void list_endpoints(struct report_service *report, const struct report_host *host)
 {
-    for (size_t i = 0; i < host->n && report->n_endpoints < ENDPOINTS_MAX; i++) {
+    for (size_t i = 0; i < host->n && report->n_endpoints < REPORT_ENDPOINTS_MAX; i++) {
         if (is_known(report, &host->addrs[i], host->address)) {
             continue;
         }
@@ -215,8 +213,8 @@ static void begin_visits(void *ctx)
 {
     struct inquiry *inquiry = ctx;
     struct report_service *report = inquiry->report;
-    report->endpoints = calloc(ENDPOINTS_MAX, sizeof(report->endpoints[0]));
-    inquiry->visits = calloc(ENDPOINTS_MAX, sizeof(struct visit *));
+    report->endpoints = calloc(REPORT_ENDPOINTS_MAX, sizeof(report->endpoints[0]));
+    inquiry->visits = calloc(REPORT_ENDPOINTS_MAX, sizeof(struct visit *));
     if (report->endpoints == NULL || inquiry->visits == NULL) {
         run_out_of_memory(inquiry);
         return;

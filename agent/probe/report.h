@@ -12,6 +12,9 @@
 #include <stdint.h>
 #include <time.h>
 
+/* Addresses of a service that are tried: as many as the agent itself would. */
+#define REPORT_ENDPOINTS_MAX 64
+
 /* Days left that are worth a mark. */
 #define REPORT_SOON_DAYS 30
 
@@ -67,6 +70,9 @@ struct report_http {
     enum report_complaint complaint;
     bool is_other_protocol; /* what came back is no HTTP */
     bool timed_out;
+    bool is_whole;       /* an answer came, and came to its end */
+    bool is_truncated;   /* and the backend's stream then ended without close_notify */
+    int error;           /* errno of a connection that was not accepted; 0: not known */
     bool is_no_agent;    /* nobody listens where the agent should */
     unsigned status;     /* 0: there was no answer */
     const char *version; /* "1.1" or "2" */

@@ -6,6 +6,9 @@
 #include <netdb.h>
 #include <string.h>
 
+/* What DNS may take before it is worth a word. */
+#define SLOW_US 1000000
+
 /* What is told besides verdict, addresses, HTTP and warnings. */
 enum topic {
     TOPIC_DNS = 1 << 0,
@@ -138,6 +141,9 @@ static void print_host(const struct page *page, const char *label, const struct 
     if (host->aliases != NULL) {
         print_aliases(page, host->aliases);
     }
+    if (host->failure == NULL && host->duration_us > SLOW_US) {
+        page_say(page, "; found after %.1f s", (double)host->duration_us / 1e6);
+    }
     page_end(page);
 }
 
@@ -235,7 +241,7 @@ static void print_resumption(const struct page *page, const struct report_servic
     static const char *const words[] = {
         [RESUMPTION_UNTRIED] = NULL,
         [RESUMPTION_WORKS] = "works",
-        [RESUMPTION_NO_TICKET] = "no: the backend gives no tickets",
+        [RESUMPTION_NO_TICKET] = "no: no ticket came",
         [RESUMPTION_DECLINED] = "no: the backend does not take its own ticket back",
     };
     for (size_t i = 0; i < service->n_endpoints; i++) {

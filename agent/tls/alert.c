@@ -1,5 +1,7 @@
 #include "tls/alert.h"
 
+#include <string.h>
+
 static bool has_one(const struct alert_context *context)
 {
     return context->standing.n_own > 0;
@@ -11,7 +13,8 @@ static enum reason for_certificate(const struct alert_context *context, enum rea
     if (context->sent) {
         return if_sent;
     }
-    return has_one(context) ? REASON_client_cert_unsupported : REASON_client_cert_required;
+    return has_one(context) && context->asked ? REASON_client_cert_unsupported
+                                              : REASON_client_cert_required;
 }
 
 /* The same for an alert that says no more than that the certificate is not wanted: some servers
@@ -94,6 +97,9 @@ static const char *tell_our_part(const struct alert_context *context, char *text
     if (context->sent) {
         return standing_format(&context->standing, text, size);
     }
+    if (!context->asked) {
+        return "; it had not asked for a certificate";
+    }
     return has_one(context) ? "; our certificate was not sent, for it accepts no signature of our "
                               "key's type"
                             : "; no certificate was presented";
@@ -145,7 +151,12 @@ void alert_explain_error(int error, struct failure *ret_failure)
             reason = known_errors[i].reason;
         }
     }
-    failure_set(ret_failure, reason, "%s", gnutls_strerror(error));
+    const char *words = error == GNUTLS_E_KEY_USAGE_VIOLATION
+                            ? "its certificate's key usage lacks digitalSignature"
+                            : gnutls_strerror(error);
+    size_t len = strlen(words);
+    bool has_stop = len > 0 && words[len - 1] == '.';
+    failure_set(ret_failure, reason, "%.*s", (int)(len - has_stop), words);
 }
 
 gnutls_alert_description_t alert_for(enum reason reason)

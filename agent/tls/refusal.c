@@ -45,15 +45,41 @@ static void tell_name(gnutls_x509_crt_t crt,
     }
 }
 
-/* Writes the issuer that the last certificate of the chain names: the one that is missing from our
- * CAs, if the chain is otherwise whole. */
+/* Finds the certificate of the chain that issued this one, by its name. Returns -1 when there is
+ * none. */
+static int find_issuer(const struct accused *accused, gnutls_x509_crt_t crt,
+                       gnutls_x509_crt_t *ret_issuer)
+{
+    for (unsigned i = 0; i < accused->n; i++) {
+        AUTO(release_crt) gnutls_x509_crt_t other = NULL;
+        if (der_import(&accused->chain[i], &other) == 0 &&
+            gnutls_x509_crt_check_issuer(crt, other) == 1) {
+            *ret_issuer = cleanup_steal(other);
+            return 0;
+        }
+    }
+    return -1;
+}
+
+/* Writes the issuer that is named where the chain, followed up from the leaf, breaks off: the one
+ * that is missing from our CAs, if the chain is otherwise whole. What else was sent does not count.
+ */
 static void tell_issuer(const struct accused *accused, char text[static TEXT_MAX])
 {
-    AUTO(release_crt) gnutls_x509_crt_t last = NULL;
+    AUTO(release_crt) gnutls_x509_crt_t top = NULL;
     snprintf(text, TEXT_MAX, "an unreadable name");
-    if (der_import(&accused->chain[accused->n - 1], &last) == 0) {
-        tell_name(last, gnutls_x509_crt_get_issuer_dn3, text);
+    if (der_import(&accused->chain[0], &top) < 0) {
+        return;
     }
+    for (unsigned steps = 1; steps < accused->n; steps++) {
+        gnutls_x509_crt_t issuer;
+        if (gnutls_x509_crt_check_issuer(top, top) == 1 || find_issuer(accused, top, &issuer) < 0) {
+            break;
+        }
+        gnutls_x509_crt_deinit(top);
+        top = issuer;
+    }
+    tell_name(top, gnutls_x509_crt_get_issuer_dn3, text);
 }
 
 static void tell_cas(const struct trust *trust, char *text, size_t size)
@@ -85,9 +111,27 @@ static bool has_ca_named(const struct trust *trust, const char *subject)
     return false;
 }
 
-/* Says it in GnuTLS's words, without the full stop and the blank behind them. */
+/* What else may be wrong with a chain, in our words or, as a last resort, in GnuTLS's without the
+ * full stop and the blank behind them. */
 static void explain_in_words(unsigned status, struct failure *ret_failure)
 {
+    static const struct {
+        unsigned status;
+        const char *words;
+    } known[] = {
+        {GNUTLS_CERT_SIGNER_NOT_CA, "a certificate of its chain was issued by one that is no CA"},
+        {GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE,
+         "its chain breaks a constraint of one of its CAs, on names or on its length"},
+        {GNUTLS_CERT_UNKNOWN_CRIT_EXTENSIONS,
+         "a certificate of its chain has a critical extension that is not understood"},
+        {GNUTLS_CERT_SIGNATURE_FAILURE, "a signature in its chain is wrong"},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if ((status & known[i].status) != 0) {
+            failure_set(ret_failure, REASON_cert_untrusted, "%s", known[i].words);
+            return;
+        }
+    }
     AUTO(release_datum) gnutls_datum_t text = {0};
     gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0);
     const char *words = text.data != NULL ? (const char *)text.data : "the chain is not valid";

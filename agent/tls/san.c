@@ -103,6 +103,26 @@ static void tell_common_name(gnutls_x509_crt_t crt, char *text, size_t size)
              has_one ? (int)(size / 2) : 0, name);
 }
 
+static bool wants_dns(const struct name *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (names[i].kind == NAME_DNS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool wants_spiffe(const struct name *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (names[i].kind == NAME_URI && is_spiffe(names[i].text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int san_check(gnutls_x509_crt_t crt, const struct name *names, size_t n_names,
               bool allow_common_name, struct failure *ret_failure)
 {
@@ -116,12 +136,16 @@ int san_check(gnutls_x509_crt_t crt, const struct name *names, size_t n_names,
     char wanted[FAILURE_DETAIL_MAX / 2], found[FAILURE_DETAIL_MAX / 2];
     tell_wanted(names, n_names, wanted, sizeof(wanted));
     if (count.all > 0) {
-        failure_set(ret_failure, REASON_cert_name_mismatch, "wanted %s; the certificate is for %s",
-                    wanted, altname_format(crt, found, sizeof(found)));
+        bool is_crowded = count.uri > 1 && wants_spiffe(names, n_names);
+        failure_set(ret_failure, REASON_cert_name_mismatch,
+                    "wanted %s; the certificate is for %s%s", wanted,
+                    altname_format(crt, found, sizeof(found)),
+                    is_crowded ? ", and SPIFFE allows one URI only" : "");
         return -1;
     }
     tell_common_name(crt, found, sizeof(found));
-    failure_set(ret_failure, allow_common_name ? REASON_cert_name_mismatch : REASON_cert_no_san,
+    bool may_help = !allow_common_name && wants_dns(names, n_names);
+    failure_set(ret_failure, may_help ? REASON_cert_no_san : REASON_cert_name_mismatch,
                 "wanted %s; the certificate has no subjectAltName, and %s", wanted, found);
     return -1;
 }

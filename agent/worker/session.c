@@ -67,6 +67,13 @@ static enum log_level count_end(const struct session *session, const struct fail
     return is_folded ? LEVEL_DEBUG : LEVEL_WARNING;
 }
 
+static const char *advice_on(const struct session *session, const struct failure *failure)
+{
+    bool is_mute = session->relay == NULL || relay_received(session->relay) == 0;
+    return failure->reason == REASON_upstream_truncated && is_mute ? REASON_ADVICE_MUTE
+                                                                   : reason_advice(failure->reason);
+}
+
 static void tell_end(const struct session *session, const struct failure *failure)
 {
     bool ordinary = is_ordinary(failure->reason);
@@ -84,7 +91,7 @@ static void tell_end(const struct session *session, const struct failure *failur
     log_seconds(&line, "duration", uv_now(&session->worker->loop) - session->accepted_ms);
     log_reason(&line, failure->reason, failure->by_peer);
     log_text(&line, "detail", failure->detail[0] != '\0' ? failure->detail : NULL);
-    log_text(&line, "advice", ordinary ? NULL : reason_advice(failure->reason));
+    log_text(&line, "advice", ordinary ? NULL : advice_on(session, failure));
     log_end(&line);
 }
 

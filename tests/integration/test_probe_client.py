@@ -192,7 +192,7 @@ def test_ours_has_expired(tmp_path, ca, backend_of):
     found.expect("own_cert_expired", "config", "CN=gateway expired 3 days ago", "renew it")
     assert found.endpoint["reason"] == "ok" and found["http"]["status"] == 200
     assert "(!)" in found.line("ours")
-    found.says("the backend has not refused it")
+    found.says("the backend has never asked for it")
 
 
 @pytest.mark.parametrize("days, is_clock", [(3.5, False), (3650.5, True)])

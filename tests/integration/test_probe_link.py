@@ -181,7 +181,7 @@ def test_resumption(tmp_path, ca, gateway, leaf, tls, sessions, expected):
         found = diagnose(tmp_path, server, ca, certificate=gateway).expect("ok")
     assert found.endpoint["resumption"] == expected
     assert found.line("resumption") == {
-        "works": "works", "no_ticket": "no: the backend gives no tickets"
+        "works": "works", "no_ticket": "no: no ticket came"
     }[expected]
     assert found["warnings"] == [], str(found)
 
@@ -222,7 +222,8 @@ def test_two_addresses(tmp_path, ca, gateway, leaf):
     assert len(found.lines["address"]) == 2 and found["warnings"] == []
     for address, line in zip(where, found.lines["address"]):
         assert re.match(re.escape(address) + r": accepted .* handshake \d+\.\d ms$", line), line
-    assert found["endpoints"][1]["resumption"] is None  # tried at the first alone
+    tried = [row["resumption"] is not None for row in found["endpoints"]]
+    assert sorted(tried) == [False, True]  # at one alone, the first that worked
 
 
 @pytest.mark.parametrize("kind", ["closed", "hole"])

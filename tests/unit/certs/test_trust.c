@@ -70,7 +70,7 @@ static void good_files_load(void **state)
         {"bom.crt", 1, NULL},
         {"commented.crt", 1, NULL},
         {"old.crt", 1, "warning: agent.conf:7: old.crt: certificate 1 (CN=Old) expired 2 days ago"},
-        {"future.crt", 1, "(CN=Future) is not valid for another 4 days"},
+        {"future.crt", 1, "(CN=Future) is not valid for another 3 days"},
         {"leaf.crt", 1, "certificate 1 (CN=leaf) is no CA"},
         {"clients.crt", 1, "(CN=Clients) is a CA, but not of TLS servers"},
     };

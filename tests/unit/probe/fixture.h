@@ -102,6 +102,7 @@ static inline struct report_http fixture_http(const struct addr *addr)
         .url = constant("https://api.example.com/"),
         .addr = *addr,
         .status = 200,
+        .is_whole = true,
         .version = "1.1",
         .server = constant("nginx"),
         .duration_us = 4250,

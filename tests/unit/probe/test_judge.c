@@ -76,6 +76,30 @@ static void one_of_two_addresses_is_enough(void **state)
     fixture_endpoint(&judged.fixture, &judged.fixture.endpoints[1]);
     judged.service.n_endpoints = 2;
     failure_set(&judged.fixture.endpoints[0].failure, REASON_connect_refused, "refused");
+    judged.fixture.endpoints[0].is_established = false;
+    expect(&judged, REASON_ok, "");
+    assert_true(warns_of(&judged, "1 of 2 addresses does not work"));
+    release(&judged);
+}
+
+/* The agent begins with the first address, and moves on only until a session is established. */
+static void an_address_that_refuses_late_decides(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    fixture_endpoint(&judged.fixture, &judged.fixture.endpoints[1]);
+    judged.service.n_endpoints = 2;
+    failure_set_by_peer(&judged.fixture.endpoints[0].failure, REASON_client_cert_untrusted,
+                        "alert 48");
+    expect(&judged, REASON_client_cert_untrusted, "alert 48");
+    release(&judged);
+
+    set_up(&judged);
+    fixture_endpoint(&judged.fixture, &judged.fixture.endpoints[1]);
+    judged.service.n_endpoints = 2;
+    failure_set_by_peer(&judged.fixture.endpoints[1].failure, REASON_client_cert_untrusted,
+                        "alert 48");
     expect(&judged, REASON_ok, "");
     assert_true(warns_of(&judged, "1 of 2 addresses does not work"));
     release(&judged);
@@ -126,6 +150,38 @@ static void nginx_with_a_certificate_it_does_not_like(void **state)
     judged.service.http.complaint = COMPLAINT_BAD_CERTIFICATE;
     judged.fixture.own[0].not_after = NOW - 3 * DAY;
     expect(&judged, REASON_client_cert_expired, "ours expired 3 days ago");
+    release(&judged);
+}
+
+/* A page of the operator's instead of nginx's own. */
+static void a_refusal_in_other_words(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.service.http.status = 403;
+    judged.fixture.endpoints[0].evidence.issuer_matched = false;
+    judged.fixture.endpoints[0].evidence.accepted = constant("CN=A");
+    expect(&judged, REASON_client_cert_untrusted,
+           "it answers HTTP 403; it accepts certificates issued by CN=A; ours is issued by");
+    assert_false(judged.fixture.endpoints[0].is_confirmed);
+    release(&judged);
+
+    set_up(&judged);
+    judged.service.http.status = 403; /* of the application, for all that is known */
+    expect(&judged, REASON_ok, "");
+    assert_true(judged.fixture.endpoints[0].is_confirmed);
+    release(&judged);
+}
+
+static void half_an_answer_is_no_answer(void **state)
+{
+    (void)state;
+    struct judged judged;
+    set_up(&judged);
+    judged.service.http.is_whole = false;
+    judged.service.http.failure = constant("the answer did not come to its end");
+    expect(&judged, REASON_upstream_reset, "did not come to its end");
     release(&judged);
 }
 
@@ -182,6 +238,7 @@ static void a_refusal_that_comes_with_the_request(void **state)
     failure_set_by_peer(&judged.fixture.endpoints[0].failure, REASON_client_cert_denied,
                         "the backend sent alert 49");
     judged.service.http.status = 0;
+    judged.service.http.is_whole = false;
     judged.service.http.failure = constant("the connection ended before an answer");
     expect(&judged, REASON_client_cert_denied, "alert 49");
     release(&judged);
@@ -223,6 +280,7 @@ static void no_answer_to_the_request(void **state)
     struct judged judged;
     set_up(&judged);
     judged.service.http.status = 0;
+    judged.service.http.is_whole = false;
     judged.service.http.failure = constant("no answer within 10000 ms");
     judged.service.http.timed_out = true;
     expect(&judged, REASON_idle_timeout, "HTTP to ");
@@ -230,6 +288,7 @@ static void no_answer_to_the_request(void **state)
 
     set_up(&judged);
     judged.service.http.status = 0;
+    judged.service.http.is_whole = false;
     judged.service.http.failure = constant("connection refused");
     judged.service.http.via_agent = judged.service.http.is_no_agent = true;
     expect(&judged, REASON_connect_refused, "is the agent running?");
@@ -237,6 +296,7 @@ static void no_answer_to_the_request(void **state)
 
     set_up(&judged);
     judged.service.http.status = 0;
+    judged.service.http.is_whole = false;
     judged.service.http.failure = constant("what came back is not HTTP");
     judged.service.http.is_other_protocol = true;
     expect(&judged, REASON_ok, "");
@@ -250,9 +310,12 @@ int main(void)
         cmocka_unit_test(a_good_link),
         cmocka_unit_test(no_address),
         cmocka_unit_test(one_of_two_addresses_is_enough),
+        cmocka_unit_test(an_address_that_refuses_late_decides),
         cmocka_unit_test(where_none_works_the_furthest_decides),
         cmocka_unit_test(nginx_without_a_certificate),
         cmocka_unit_test(nginx_with_a_certificate_it_does_not_like),
+        cmocka_unit_test(a_refusal_in_other_words),
+        cmocka_unit_test(half_an_answer_is_no_answer),
         cmocka_unit_test(our_certificate_that_nobody_looked_at),
         cmocka_unit_test(a_link_that_is_not_mutual),
         cmocka_unit_test(an_issuer_that_the_backend_does_not_name),
