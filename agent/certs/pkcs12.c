@@ -138,8 +138,7 @@ static int refuse_password(const struct reading *reading, const struct secret *p
 /* What a file says of its MAC. */
 struct mac {
     unsigned rounds;
-    bool is_pbmac1; /* RFC 9579: its password is a string, and NULL is none; GnuTLS 3.8.9 follows it
-                     */
+    bool is_pbmac1; /* RFC 9579: GnuTLS 3.8.9 follows a NULL password there */
 };
 
 static int read_mac(const struct reading *reading, gnutls_pkcs12_t file, struct mac *ret_mac)
