@@ -270,7 +270,7 @@ static void the_ca_that_is_good_for_longest_counts(void **state)
     set_up(&judged);
     judged.fixture.cas[0].not_after = NOW + 12 * DAY;
     expect(&judged, REASON_ok, "");
-    assert_true(warns_of(&judged, "the CA CN=Orders Root CA has 12 days left, until 2026-12-03"));
+    assert_true(warns_of(&judged, "the CA CN=Orders Root CA expires in 12 days, on 2026-12-03"));
     release(&judged);
 }
 
