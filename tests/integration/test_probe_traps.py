@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from harness import servers
-from harness.agent import config, service
+from harness.agent import config, program, service
 from harness.backends import TlsBackend, swallow
 from harness.net import Blackhole, free_port
 from harness.probe import HttpsOrigin, Probe, diagnose
@@ -262,9 +262,10 @@ def test_a_full_disk_is_told(tmp_path, ca, gateway):
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_a_socket_that_is_not_for_us(short_path, ca, gateway, leaf):
     """The agent may well be running."""
-    for name, path in (("ca", ca.cert), ("cert", gateway.cert), ("key", gateway.key)):
+    copies = {"ca": ca.cert, "cert": gateway.cert, "key": gateway.key, "mtls-agent": program()}
+    for name, path in copies.items():
         shutil.copyfile(path, short_path / name)
-        (short_path / name).chmod(0o644)
+        (short_path / name).chmod(0o755)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(short_path / "sock"))
     (short_path / "sock").chmod(0o000)
@@ -276,15 +277,18 @@ def test_a_socket_that_is_not_for_us(short_path, ca, gateway, leaf):
         os.setuid(65534)
 
     with TlsBackend(answer(WHOLE), leaf, ca) as backend, listener:
-        probe = Probe(
-            short_path,
+        conf = short_path / "mtls-agent.conf"
+        conf.write_text(
             f"[certificate gateway]\ncert = {short_path}/cert\nkey = {short_path}/key\n"
             f"[service backend]\nlisten = unix:{short_path}/sock\ncertificate = gateway\n"
-            f"address = localhost:{backend.port}\nca = {short_path}/ca\n",
-            preexec=become_nobody,
+            f"address = localhost:{backend.port}\nca = {short_path}/ca\n"
         )
-        probe.config.parent.chmod(0o755)
-        probe.config.chmod(0o644)
-        done = probe.run("--via-agent")
+        conf.chmod(0o644)
+        done = subprocess.run(
+            [short_path / "mtls-agent", "probe", "-c", conf, "--via-agent"],
+            capture_output=True,
+            text=True,
+            preexec_fn=become_nobody,
+        )
     assert done.returncode == 1, done
     assert "socket_mode" in done.stdout and "is the agent running" not in done.stdout, done.stdout
