@@ -116,12 +116,13 @@ def test_uninstalling_leaves_nothing(installed):
 # Configuring
 
 
-def configure(directory, libraries, status=0):
+def configure(directory, libraries, status=0, **environment):
     """Configures where only `libraries` are there, by .pc files that say no more than that."""
     for name in libraries:
         text = f"Name: {name}\nDescription: {name}\nVersion: 99\n"
         (directory / f"{name}.pc").write_text(text)
-    env = {**os.environ, "PKG_CONFIG_LIBDIR": str(directory), "PKG_CONFIG_PATH": ""}
+    libdir = {"PKG_CONFIG_LIBDIR": str(directory), "PKG_CONFIG_PATH": ""}
+    env = {**os.environ, **libdir, **environment}
     return run(TREE / "configure", cwd=directory, env=env, status=status)
 
 
@@ -139,6 +140,17 @@ def test_configure_names_the_package_of_one_missing_library(tmp_path, library):
     said = configure(tmp_path, others, status=1)
     assert all(package in said for package in PACKAGES[library])
     assert not any(PACKAGES[name][0] in said for name in others)
+
+
+@needs_configure
+def test_configure_wants_libcurl_on_gnutls(tmp_path):
+    """One on OpenSSL would bring a second TLS library into the process."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "curl-config").write_text("#!/bin/sh\necho OpenSSL\n")
+    (tools / "curl-config").chmod(0o755)
+    said = configure(tmp_path, PACKAGES, status=1, PATH=f"{tools}:{os.environ['PATH']}")
+    assert "libcurl on GnuTLS, not on OpenSSL" in said and "libcurl4-gnutls-dev" in said
 
 
 @needs_configure
