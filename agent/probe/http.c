@@ -24,7 +24,6 @@ struct http {
     struct watch *watch;  /* on a descriptor of ours for it: libcurl does not always say when it
                            * closes its own */
     unsigned wanted;      /* what libcurl waits for on it */
-    bool wants_another;   /* a peer may tell it to try again on a new connection: it gets none */
     CURLM *multi;
     CURL *easy;
     struct curl_slist *connect_to;
@@ -70,7 +69,7 @@ static bool ends_by_close(CURL *easy)
     return length < 0 && !is_chunked && version != CURL_HTTP_VERSION_2_0;
 }
 
-/* Once there is a status it is the answer, whatever became of the rest. */
+/* Once there is a status it is an answer, whole or not. */
 static void finish(struct http *http, CURLcode code)
 {
     struct curl_header *server = NULL;

@@ -153,22 +153,6 @@ static void judge_http(struct report_service *service, const struct report_endpo
     }
 }
 
-/* The address that decides: the agent begins with the first one and moves on where one fails before
- * it is established, but not behind that. */
-static const struct report_endpoint *find_decider(const struct report_service *service)
-{
-    for (size_t i = 0; i < service->n_endpoints; i++) {
-        const struct report_endpoint *endpoint = &service->endpoints[i];
-        if (endpoint->failure.reason == REASON_ok) {
-            break;
-        }
-        if (endpoint->is_established) {
-            return endpoint;
-        }
-    }
-    return report_spokesman(service);
-}
-
 /* Nothing was said at all: `truncation` = eof would only make a success of it. */
 static bool is_mute(const struct report_service *service)
 {
@@ -177,7 +161,7 @@ static bool is_mute(const struct report_service *service)
 
 static void judge(struct report_service *service, time_t now)
 {
-    const struct report_endpoint *endpoint = find_decider(service);
+    const struct report_endpoint *endpoint = report_spokesman(service);
     if (service->verdict.reason != REASON_ok) {
         ; /* we could not find out */
     } else if (endpoint == NULL) {

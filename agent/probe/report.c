@@ -48,15 +48,30 @@ static int progress(const struct report_endpoint *endpoint)
     return endpoint->is_established ? 2 : endpoint->connect_us > 0 ? 1 : 0;
 }
 
+/* The agent moves on to the next address until a session is established, and not behind that. */
+static const struct report_endpoint *find_dead_end(const struct report_service *service)
+{
+    for (size_t i = 0; i < service->n_endpoints; i++) {
+        const struct report_endpoint *endpoint = &service->endpoints[i];
+        if (endpoint->failure.reason == REASON_ok) {
+            return NULL;
+        }
+        if (endpoint->is_established) {
+            return endpoint;
+        }
+    }
+    return NULL;
+}
+
 const struct report_endpoint *report_spokesman(const struct report_service *service)
 {
-    const struct report_endpoint *best = service->asked;
+    const struct report_endpoint *dead_end = find_dead_end(service), *best = service->asked;
     for (size_t i = 0; i < service->n_endpoints; i++) {
         if (best == NULL || progress(&service->endpoints[i]) > progress(best)) {
             best = &service->endpoints[i];
         }
     }
-    return best;
+    return dead_end != NULL ? dead_end : best;
 }
 
 void report_endpoint_release(struct report_endpoint *endpoint)

@@ -77,7 +77,7 @@ struct report_http {
     unsigned status;     /* 0: there was no answer */
     const char *version; /* "1.1" or "2" */
     char *server;        /* the answer's Server; NULL: none */
-    char *failure;       /* why there was no answer, as a clause; NULL: there was one */
+    char *failure;       /* why there was no answer, or not all of it, as a clause; else NULL */
     uint64_t duration_us;
 };
 
@@ -123,8 +123,9 @@ void report_warn(struct report_service *service, const char *format, ...)
 /* True for a certificate that is not valid yet, or has fewer than REPORT_SOON_DAYS left. */
 bool report_is_worth_a_mark(const struct inspect_facts *facts, time_t now);
 
-/* The endpoint that speaks for the service: the one that came furthest, and of those that came as
- * far the one that was asked further, else the first; NULL: there is none. */
+/* The endpoint that speaks for the service: one that refuses behind the handshake and comes before
+ * all that work, for the agent would be stuck with it; else the one that came furthest, and of
+ * those that came as far the one that was asked further, or the first; NULL: there is none. */
 const struct report_endpoint *report_spokesman(const struct report_service *service);
 
 /* Accepts NULL; returns NULL. */

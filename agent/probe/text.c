@@ -261,10 +261,12 @@ static void print_http(const struct page *page, const struct report_http *http)
     if (http->via_agent) {
         page_say(page, " through the agent at %s", addr_format(&http->addr, text));
     }
-    if (http->failure != NULL) {
-        page_say(page, ": no answer: %s", http->failure);
-    } else {
+    if (http->status != 0) {
         page_say(page, ": %u", http->status);
+        say_part(page, ", but ", http->failure);
+    } else {
+        page_say(page, ": no answer");
+        say_part(page, ": ", http->failure);
     }
     say_part(page, ", HTTP/", http->version);
     say_part(page, ", server ", http->server);

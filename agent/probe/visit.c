@@ -75,8 +75,7 @@ static void fail_on_goodbye(struct visit *visit)
     struct failure failure;
     bool is_judged = tls_is_confirmed(visit->upstream.tls);
     failure_set(&failure, REASON_upstream_reset,
-                "the backend ended the session right after it had "
-                "begun%s",
+                "the backend ended the session right after it had begun%s",
                 is_judged ? "" : ", before it had accepted our certificate");
     take_evidence(visit);
     conclude_with(visit, &failure);

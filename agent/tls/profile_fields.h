@@ -2,11 +2,10 @@
 #pragma once
 
 #include "base/refs.h"
+#include "tls/pin.h"
 #include "tls/profile.h"
 
 #include <gnutls/gnutls.h>
-
-#define PROFILE_PIN_BYTES 32
 
 struct profile {
     struct refs refs;
@@ -18,7 +17,7 @@ struct profile {
     struct name *names;
     size_t n_names;
     bool allow_common_name;
-    uint8_t (*pins)[PROFILE_PIN_BYTES];
+    uint8_t (*pins)[PIN_BYTES];
     size_t n_pins;
     gnutls_datum_t *alpn;
     unsigned n_alpn;

@@ -68,6 +68,14 @@ def test_a_session_does_not_idle_while_another_address_is_dead(ask, ca, leaf):
     found.warns("1 of 2 addresses does not work")
 
 
+def test_the_evidence_is_that_of_the_address_that_decides(tmp_path, ca, other_ca, leaf, gateway):
+    """It was the other one's, which works."""
+    with servers.Haproxy(tmp_path, leaf, other_ca) as bad, TlsBackend(swallow, leaf, ca) as good:
+        found = diagnose(tmp_path, [bad.port, good.port], ca, "--no-http", certificate=gateway)
+    found.expect("client_cert_untrusted", "they_refused")
+    assert found.line("accepts") == "certificates issued by CN=Another CA"
+
+
 # Answers that are none
 
 
@@ -87,6 +95,8 @@ def test_half_an_answer(ask, ca, leaf, text, end, verdict):
         found = ask(backend, "--method", "GET")
     found.expect(verdict, "network")
     assert text or "truncation" not in found["advice"]  # of a mute backend it would make a success
+    is_begun = b"Length: 100" in text
+    assert ("200, but the answer did not come to its end" in found.line("http")) >= is_begun
 
 
 def test_an_answer_that_ends_with_the_connection(ask, ca, leaf):
