@@ -90,6 +90,13 @@ bool addr_equal(const struct addr *a, const struct addr *b)
     }
 }
 
+bool addr_overlaps(const struct addr *a, const struct addr *b)
+{
+    bool is_same_port = a->sa.sa_family == b->sa.sa_family && a->sa.sa_family != AF_UNIX &&
+                        addr_port(a) == addr_port(b);
+    return addr_equal(a, b) || (is_same_port && (addr_is_wildcard(a) || addr_is_wildcard(b)));
+}
+
 bool addr_is_loopback(const struct addr *addr)
 {
     switch (addr->sa.sa_family) {

@@ -38,6 +38,10 @@ const char *addr_format(const struct addr *addr, char text[static ADDR_TEXT_MAX]
 /* True when both are the same family, address and port, or the same path. */
 bool addr_equal(const struct addr *a, const struct addr *b);
 
+/* True when a socket that listens at one is in the way of one at the other: they are equal, or of
+ * the same family and port and one is a wildcard. */
+bool addr_overlaps(const struct addr *a, const struct addr *b);
+
 /* True for 127.0.0.0/8, ::1 and UNIX sockets. */
 bool addr_is_loopback(const struct addr *addr);
 

@@ -23,6 +23,7 @@ enum side {
     row(limit_reached, SIDE_LOCAL,                                                                 \
         "raise max_connections or the descriptor limit, or find out who opens so many")            \
     row(lifetime_reached, SIDE_LOCAL, "max_lifetime ended the connection as configured")           \
+    row(retired, SIDE_LOCAL, "`retire` ended the connection as configured; a new one is good")     \
     row(shutting_down, SIDE_LOCAL, "the agent was stopped; raise shutdown_timeout to wait longer") \
     row(dns_failed, SIDE_NETWORK, "check the name in `address` and this host's resolvers")         \
     row(connect_refused, SIDE_NETWORK,                                                             \
@@ -57,7 +58,8 @@ enum side {
         "a key or signature in the backend's chain is too weak: reissue it (RSA 2048, SHA-256)")   \
     row(pin_mismatch, SIDE_WE_REFUSED,                                                             \
         "the backend's key is not the pinned one: find out why it changed before changing `pin`")  \
-    row(crl_unusable, SIDE_CONFIG, "the CRL is stale or bad: refresh the file in `crl`")           \
+    row(crl_unusable, SIDE_CONFIG,                                                                 \
+        "have `crl` name a current list of each CA on the way, as a file or a URL that answers")   \
     row(client_cert_required, SIDE_THEY_REFUSED,                                                   \
         "the backend wants a client certificate: set tls_mode = mtls and `certificate`")           \
     row(client_cert_untrusted, SIDE_THEY_REFUSED,                                                  \

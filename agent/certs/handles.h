@@ -1,6 +1,7 @@
 /* GnuTLS's view of identities and trust anchors: for the rooms certs/ and tls/ only. */
 #pragma once
 
+#include "certs/crl.h"
 #include "certs/identity.h"
 #include "certs/inspect.h"
 #include "certs/trust.h"
@@ -49,6 +50,26 @@ int handles_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st 
  * third one of the two (LOW and MEDIUM make ULTRA). The priority must carry it: %PROFILE_MEDIUM,
  * also behind a string of the operator's, for NORMAL alone brings LOW. */
 gnutls_certificate_credentials_t handles_of_trust(const struct trust *trust);
+
+/* True when the certificate itself is one of the trust's CAs. */
+bool handles_is_anchor(const struct trust *trust, gnutls_x509_crt_t crt);
+
+/* What came of one of a trust's CRL files. Everything lives as long as the trust; a CRL may be
+ * shared by threads. */
+struct handles_crls {
+    const char *source; /* its URL, else its path */
+    struct crl *const *crls;
+    size_t n;
+    const char *fault; /* why there are none; NULL: they are yet to be downloaded */
+};
+
+/* One for each file; `*ret_n` 0: revocation is not looked at. */
+const struct handles_crls *handles_crls_of_trust(const struct trust *trust, size_t *ret_n);
+
+/* True when the CRL names the certificate's subject as its issuer; and when that one's key signed
+ * it, which is remembered for the next time. */
+bool handles_crl_names(const struct crl *crl, gnutls_x509_crt_t issuer);
+bool handles_crl_verify(struct crl *crl, gnutls_x509_crt_t issuer);
 
 /* Reads one certificate's facts; strings are new. Returns -1 when memory is out. */
 int handles_inspect(gnutls_x509_crt_t crt, struct inspect_facts *ret_facts);

@@ -5,6 +5,7 @@
 #include "control/resolver.h"
 #include "probe/http.h"
 #include "probe/json.h"
+#include "status/server.h"
 #include "tls/tls.h"
 
 #include <fcntl.h>
@@ -17,25 +18,22 @@
 static const char help[] =
     "mtls-agent accepts plaintext on loopback and opens verified mutual TLS to backends.\n"
     "\n"
-    "  mtls-agent run    [-c FILE]           run in the foreground\n"
+    "  mtls-agent run    [-c FILE] [--overlap]\n"
+    "                                        run in the foreground\n"
     "  mtls-agent check  [-c FILE] [--dump]  read everything, open nothing, judge it\n"
     "  mtls-agent probe  [-c FILE] [SERVICE]...\n"
     "                                        try the services, say whose fault it is\n"
+    "  mtls-agent status [-c FILE] [--watch] [SERVICE]...\n"
+    "                                        ask the running agent how they are\n"
+    "  mtls-agent reload [-c FILE]           have it read its configuration anew\n"
     "  mtls-agent --version | --help\n"
     "\n"
     "FILE is " CLI_DEFAULT_FILE " unless given.\n"
     "Exit status: 0 good, 1 a fault was found, 2 wrong usage or configuration.\n"
     "More in mtls-agent(8) and mtls-agent.conf(5).\n";
 
-static const char usage[] = "usage: mtls-agent run|check|probe [-c FILE]\n"
+static const char usage[] = "usage: mtls-agent run|check|probe|status|reload [-c FILE]\n"
                             "       mtls-agent --version | --help\n";
-
-static int not_available(int argc, char **argv)
-{
-    (void)argc;
-    fprintf(stderr, "mtls-agent: %s is not available in this version\n", argv[0]);
-    return CLI_USAGE;
-}
 
 static int print_help(int argc, char **argv)
 {
@@ -50,9 +48,9 @@ static int print_version(int argc, char **argv)
     (void)argc;
     (void)argv;
     printf("mtls-agent " PACKAGE_VERSION "\n");
-    printf("GnuTLS %s, libuv %s, c-ares %s, %s, jansson %s\n", tls_library_version(),
-           control_library_version(), resolver_library_version(), http_library_version(),
-           json_library_version());
+    printf("GnuTLS %s, libuv %s, c-ares %s, %s, jansson %s, libmicrohttpd %s\n",
+           tls_library_version(), control_library_version(), resolver_library_version(),
+           http_library_version(), json_library_version(), server_library_version());
     return CLI_GOOD;
 }
 
@@ -61,8 +59,8 @@ static const struct subcommand {
     int (*run)(int argc, char **argv);
 } subcommands[] = {
     {"run", cli_run},           {"check", cli_check},
-    {"probe", cli_probe},       {"status", not_available},
-    {"reload", not_available},  {"help", print_help},
+    {"probe", cli_probe},       {"status", cli_status},
+    {"reload", cli_reload},     {"help", print_help},
     {"--help", print_help},     {"-h", print_help},
     {"version", print_version}, {"--version", print_version},
     {"-V", print_version},

@@ -14,7 +14,7 @@ struct snapshot *load_snapshot(const char *name, const char *file, int *ret_stat
         *ret_status = CLI_FAULT;
         return NULL;
     }
-    struct snapshot *snapshot = snapshot_load(file, problems, &config);
+    struct snapshot *snapshot = snapshot_load(file, NULL, NULL, problems, &config);
     problems_print(problems, stderr, "", "");
     problems_free(problems);
     if (snapshot == NULL) {

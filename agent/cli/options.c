@@ -11,7 +11,7 @@
         "help", no_argument, NULL, 'h'                                                             \
     }
 
-static const struct option of_run[] = {COMMON, {0}};
+static const struct option of_run[] = {COMMON, {"overlap", no_argument, NULL, 'l'}, {0}};
 static const struct option of_check[] = {COMMON, {"dump", no_argument, NULL, 'd'}, {0}};
 static const struct option of_probe[] = {
     COMMON,
@@ -23,14 +23,23 @@ static const struct option of_probe[] = {
     {"method", required_argument, NULL, 'm'},
     {0},
 };
+static const struct option of_status[] = {
+    COMMON,
+    {"socket", required_argument, NULL, 's'},
+    {"json", no_argument, NULL, 'j'},
+    {"watch", no_argument, NULL, 'w'},
+    {0},
+};
+static const struct option of_reload[] = {COMMON, {"socket", required_argument, NULL, 's'}, {0}};
 
 static const struct {
     const struct option *known;
+    const char *letters;
     bool takes_names;
 } sets[] = {
-    [OPTIONS_RUN] = {of_run, false},
-    [OPTIONS_CHECK] = {of_check, false},
-    [OPTIONS_PROBE] = {of_probe, true},
+    [OPTIONS_RUN] = {of_run, "c:h", false},         [OPTIONS_CHECK] = {of_check, "c:h", false},
+    [OPTIONS_PROBE] = {of_probe, "c:h", true},      [OPTIONS_STATUS] = {of_status, "c:hs:", true},
+    [OPTIONS_RELOAD] = {of_reload, "c:hs:", false},
 };
 
 /* Takes one option. False for one that is not known. */
@@ -42,6 +51,9 @@ static bool take(int option, struct options *options)
         return true;
     case 'd':
         options->dump = true;
+        return true;
+    case 'l':
+        options->overlap = true;
         return true;
     case 'j':
         options->json = true;
@@ -61,6 +73,12 @@ static bool take(int option, struct options *options)
     case 'm':
         options->method = optarg;
         return true;
+    case 's':
+        options->socket = optarg;
+        return true;
+    case 'w':
+        options->watch = true;
+        return true;
     default:
         return false;
     }
@@ -71,7 +89,7 @@ int options_parse(int argc, char **argv, enum options_set set, const char *help,
 {
     struct options options = {.file = CLI_DEFAULT_FILE};
     int option;
-    while ((option = getopt_long(argc, argv, "c:h", sets[set].known, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, sets[set].letters, sets[set].known, NULL)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
             return CLI_GOOD;

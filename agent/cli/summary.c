@@ -75,9 +75,9 @@ static void print_trust(const struct snapshot *snapshot, size_t i, FILE *out)
 {
     const struct config_service *service = &snapshot->config->services[i];
     size_t n, first = 0;
-    const struct inspect_facts *facts = trust_facts(snapshot->trusts[i], &n);
+    const struct inspect_facts *facts = trust_facts(snapshot->trust_of[i]->trust, &n);
     print_name("ca", service->ca.path, out);
-    while (snapshot->trusts[first] != snapshot->trusts[i]) {
+    while (snapshot->trust_of[first] != snapshot->trust_of[i]) {
         first++;
     }
     if (first < i) {
@@ -95,9 +95,9 @@ static void print_trust(const struct snapshot *snapshot, size_t i, FILE *out)
 
 static void print_listens(const struct config_service *service, FILE *out)
 {
-    char text[ADDR_TEXT_MAX];
+    char text[CONFIG_LISTEN_TEXT_MAX];
     for (size_t i = 0; i < service->n_listens; i++) {
-        print_name(i == 0 ? "listen" : "", addr_format(&service->listens[i].addr, text), out);
+        print_name(i == 0 ? "listen" : "", config_listen_format(&service->listens[i], text), out);
     }
 }
 
@@ -126,6 +126,14 @@ static void print_names(const struct config_service *service, FILE *out)
     }
 }
 
+static void print_crls(const struct config_service *service, FILE *out)
+{
+    for (size_t i = 0; i < service->n_crls; i++) {
+        const struct config_crl *crl = &service->crls[i];
+        print_name(i == 0 ? "crl" : "", crl->url != NULL ? crl->url : crl->path, out);
+    }
+}
+
 static void print_service(const struct snapshot *snapshot, size_t i, FILE *out)
 {
     static const char *const sni[] = {
@@ -143,6 +151,7 @@ static void print_service(const struct snapshot *snapshot, size_t i, FILE *out)
         fprintf(out, "    %-11s tls, without a certificate\n", "mode");
     }
     print_trust(snapshot, i, out);
+    print_crls(service, out);
 }
 
 void summary_print(const struct snapshot *snapshot, FILE *out)
@@ -153,7 +162,7 @@ void summary_print(const struct snapshot *snapshot, FILE *out)
             config->n_certificates == 1 ? "" : "s", config->n_files,
             config->n_files == 1 ? "" : "s");
     for (size_t i = 0; i < config->n_certificates; i++) {
-        print_certificate(&config->certificates[i], snapshot->identities[i], out);
+        print_certificate(&config->certificates[i], snapshot->identities[i].identity, out);
     }
     for (size_t i = 0; i < config->n_services; i++) {
         print_service(snapshot, i, out);

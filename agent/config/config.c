@@ -4,6 +4,7 @@
 #include "config/read.h"
 #include "config/rules.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A service that presents none has no certificate, whatever [defaults] says. */
@@ -21,6 +22,9 @@ struct config *config_load(const char *path, struct problems *problems)
     struct draft draft = {0};
     const struct draft_section **drafts = NULL;
     struct config *config = calloc(1, sizeof(*config));
+    if (config != NULL) {
+        refs_init(&config->refs);
+    }
     if (config == NULL || read_files(path, config, &draft, problems) < 0 ||
         build_config(&draft, config, &drafts, problems) < 0) {
         goto fail;
@@ -39,9 +43,15 @@ fail:
     return config_free(config);
 }
 
+struct config *config_ref(struct config *config)
+{
+    refs_take(&config->refs);
+    return config;
+}
+
 struct config *config_free(struct config *config)
 {
-    if (config == NULL) {
+    if (config == NULL || !refs_drop(&config->refs)) {
         return NULL;
     }
     build_release(SCHEMA_AGENT, &config->agent);
@@ -61,4 +71,14 @@ struct config *config_free(struct config *config)
     free(config->files);
     free(config);
     return NULL;
+}
+
+const char *config_listen_format(const struct config_listen *listen,
+                                 char text[static CONFIG_LISTEN_TEXT_MAX])
+{
+    if (listen->systemd == NULL) {
+        return addr_format(&listen->addr, text);
+    }
+    snprintf(text, CONFIG_LISTEN_TEXT_MAX, "systemd:%s", listen->systemd);
+    return text;
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "base/problems.h"
+#include "base/refs.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,12 +20,22 @@ struct config_file {
     struct place place;
 };
 
+/* One `status` */
+struct config_status {
+    struct addr addr; /* len 0: off */
+    struct place place;
+    bool is_standard; /* nobody asked for it */
+};
+
 /* [agent] */
 struct config_agent {
     unsigned workers; /* 0: auto */
+    struct place workers_place;
     enum log_level log_level;
     enum log_format log_format;
     uint64_t shutdown_timeout_ms;
+    struct config_status *status;
+    size_t n_status;
 };
 
 /* [certificate NAME] */
@@ -38,9 +49,13 @@ struct config_certificate {
 
 /* One `listen` */
 struct config_listen {
-    struct addr addr;
+    struct addr addr; /* len 0 where systemd holds the socket */
+    char *systemd;    /* the name by which it hands the socket over, or NULL */
     struct place place;
 };
+
+/* Enough for any text that config_listen_format() writes, and its final NUL. */
+#define CONFIG_LISTEN_TEXT_MAX 272
 
 /* One `address` */
 struct config_address {
@@ -54,6 +69,24 @@ struct config_address {
 enum config_sni { CONFIG_SNI_HOST, CONFIG_SNI_NAME, CONFIG_SNI_OFF };
 enum config_balance { CONFIG_BALANCE_FAILOVER };
 enum config_truncation { CONFIG_TRUNCATION_RESET, CONFIG_TRUNCATION_EOF };
+
+/* What has to be known of a backend before a new identity or CA replaces the one that it takes. */
+enum config_canary {
+    CONFIG_CANARY_YES,     /* that it does not refuse */
+    CONFIG_CANARY_NO,      /* nothing */
+    CONFIG_CANARY_REQUIRE, /* that it accepts */
+};
+
+/* Special values of `retire`. */
+#define CONFIG_RETIRE_NEVER UINT64_MAX
+#define CONFIG_RETIRE_DRAIN UINT64_C(0)
+
+/* One `crl` */
+struct config_crl {
+    char *path; /* the file, or where what was downloaded is kept */
+    char *url;  /* NULL: a file of the operator's */
+    struct place place;
+};
 
 /* A SHA-256 of a public key. */
 struct config_pin {
@@ -86,6 +119,8 @@ struct config_service {
     bool allow_common_name;
     struct config_pin *pins;
     size_t n_pins;
+    struct config_crl *crls;
+    size_t n_crls;
     char **alpn;
     size_t n_alpn;
     unsigned tls_min, tls_max; /* 12 or 13 */
@@ -96,9 +131,13 @@ struct config_service {
     uint64_t max_lifetime_ms;
     uint64_t max_connections;
     enum config_truncation truncation;
+
+    enum config_canary canary;
+    uint64_t retire_ms; /* or one of its special values */
 };
 
 struct config {
+    struct refs refs;
     struct config_agent agent;
     struct config_certificate *certificates;
     size_t n_certificates;
@@ -114,4 +153,12 @@ struct config {
  * it. */
 struct config *config_load(const char *path, struct problems *problems);
 
+struct config *config_ref(struct config *config);
+
+/* Gives a reference back, and frees with the last. Accepts NULL; returns NULL. */
 struct config *config_free(struct config *config);
+
+/* Writes a listen as the configuration does: "127.0.0.1:9001", "unix:/path" or "systemd:name".
+ * Returns `text`. */
+const char *config_listen_format(const struct config_listen *listen,
+                                 char text[static CONFIG_LISTEN_TEXT_MAX]);

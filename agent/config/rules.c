@@ -1,6 +1,7 @@
 #include "config/rules.h"
 
 #include "base/cleanup.h"
+#include "config/claims.h"
 #include "config/value_tls.h"
 
 #include <string.h>
@@ -51,12 +52,13 @@ static void check_versions(const struct subject *subject)
     }
 }
 
+/* Where a socket of systemd's listens is known only when it is handed over. */
 static void check_exposure(const struct subject *subject)
 {
     char text[ADDR_TEXT_MAX];
     for (size_t i = 0; i < subject->service->n_listens && !subject->service->expose; i++) {
         const struct config_listen *listen = &subject->service->listens[i];
-        if (!addr_is_loopback(&listen->addr)) {
+        if (listen->systemd == NULL && !addr_is_loopback(&listen->addr)) {
             problems_error(subject->problems, listen->place,
                            "listen = %s can be reached from other hosts, in plaintext; use "
                            "127.0.0.1, or say expose = yes in the service \"%s\"",
@@ -113,109 +115,15 @@ static void check_identity(const struct draft_section *section, struct problems 
     }
 }
 
-/* One listening address, and whose. */
-struct claim {
-    const struct config_listen *listen;
-    const struct config_service *service;
-    size_t order;
-};
-
-static int compare_claims(const void *a, const void *b)
+/* `off` stands alone. */
+static void check_status(const struct config_agent *agent, struct problems *problems)
 {
-    const struct claim *left = a, *right = b;
-    int ports = (int)addr_port(&left->listen->addr) - (int)addr_port(&right->listen->addr);
-    return ports != 0 ? ports : left->order < right->order ? -1 : 1;
-}
-
-/* True when both cannot be had at once. IPv4 and IPv6 wildcards do not meet: sockets are for one
- * family. */
-static bool is_conflict(const struct addr *a, const struct addr *b)
-{
-    if (a->sa.sa_family != b->sa.sa_family || addr_port(a) != addr_port(b)) {
-        return false;
-    }
-    return addr_equal(a, b) || addr_is_wildcard(a) || addr_is_wildcard(b);
-}
-
-/* Notes the first of the earlier claims that `claims[at]` conflicts with. */
-static void check_claim(const struct claim *claims, size_t first, size_t at,
-                        struct problems *problems)
-{
-    const struct claim *mine = &claims[at];
-    char text[ADDR_TEXT_MAX];
-    for (size_t i = first; i < at; i++) {
-        const struct claim *other = &claims[i];
-        if (is_conflict(&mine->listen->addr, &other->listen->addr)) {
-            problems_error(problems, mine->listen->place,
-                           "listen = %s of the service \"%s\" is taken; choose another, for it is "
-                           "used by the service \"%s\" at %s:%u",
-                           addr_format(&mine->listen->addr, text), mine->service->name,
-                           other->service->name, other->listen->place.file,
-                           other->listen->place.line);
-            return;
+    for (size_t i = 0; i < agent->n_status && agent->n_status > 1; i++) {
+        if (agent->status[i].addr.len == 0) {
+            problems_error(problems, agent->status[i].place,
+                           "status is off and also on; remove off, or all other values");
         }
     }
-}
-
-/* True when who connects to the address is accepted by the listen. */
-static bool reaches(const struct addr *addr, const struct addr *listen)
-{
-    return addr_equal(addr, listen) ||
-           (addr_is_wildcard(listen) && addr_is_loopback(addr) && is_conflict(addr, listen));
-}
-
-/* Finds addresses that lead back to this agent: a caller there would call itself until nothing is
- * left. A name that resolves to one is bounded by max_connections. */
-static void check_loops(const struct config *config, const struct claim *claims, size_t n,
-                        struct problems *problems)
-{
-    char text[ADDR_TEXT_MAX];
-    for (size_t i = 0; i < config->n_services; i++) {
-        const struct config_service *service = &config->services[i];
-        for (size_t j = 0; j < service->n_addresses; j++) {
-            const struct config_address *address = &service->addresses[j];
-            struct addr addr;
-            bool is_literal =
-                address->is_literal && addr_parse_ip(address->host, address->port, &addr) == 0;
-            for (size_t k = 0; is_literal && k < n; k++) {
-                if (reaches(&addr, &claims[k].listen->addr)) {
-                    problems_error(problems, address->place,
-                                   "address = %s of the service \"%s\" is where this agent "
-                                   "itself listens, for the service \"%s\"; give the backend's",
-                                   addr_format(&addr, text), service->name,
-                                   claims[k].service->name);
-                }
-            }
-        }
-    }
-}
-
-/* Finds listening addresses that are claimed twice, or called by the agent itself. */
-static int check_claims(const struct config *config, struct problems *problems)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < config->n_services; i++) {
-        n += config->services[i].n_listens;
-    }
-    AUTO_FREE struct claim *claims = calloc(n + 1, sizeof(*claims));
-    if (claims == NULL) {
-        return -1;
-    }
-    n = 0;
-    for (size_t i = 0; i < config->n_services; i++) {
-        for (size_t j = 0; j < config->services[i].n_listens; j++, n++) {
-            claims[n] = (struct claim){&config->services[i].listens[j], &config->services[i], n};
-        }
-    }
-    qsort(claims, n, sizeof(*claims), compare_claims);
-    for (size_t i = 1, first = 0; i < n; i++) {
-        if (addr_port(&claims[i].listen->addr) != addr_port(&claims[first].listen->addr)) {
-            first = i;
-        }
-        check_claim(claims, first, i, problems);
-    }
-    check_loops(config, claims, n, problems);
-    return 0;
 }
 
 /* By kind and name, and those that are equal as they came. */
@@ -269,9 +177,10 @@ int rules_check(const struct config *config, const struct draft *draft,
             check_identity(draft->sections[i], problems);
         }
     }
+    check_status(&config->agent, problems);
     if (config->n_services == 0 && problems_errors(problems) == 0) {
         problems_error(problems, (struct place){config->files[0], 0},
                        "there is no [service NAME] section; add one, or an include that has one");
     }
-    return check_names(draft, problems) < 0 ? -1 : check_claims(config, problems);
+    return check_names(draft, problems) < 0 ? -1 : claims_check(config, problems);
 }

@@ -2,6 +2,7 @@
 
 #include "config/config.h"
 #include "config/value.h"
+#include "config/value_crl.h"
 #include "config/value_net.h"
 #include "config/value_tls.h"
 
@@ -26,6 +27,9 @@
 #define ALPN_BYTES 31
 #define ALPN_ITEMS 8
 
+/* Of lists whose every item costs a socket or a download. */
+#define FEW_ITEMS 8
+
 static const struct schema_word auto_word[] = {{"auto", 0, false}, {0}};
 static const struct schema_word off_word[] = {{"off", 0, false}, {0}};
 static const struct schema_word system_word[] = {{"system", 0, false}, {0}};
@@ -47,16 +51,26 @@ static const struct schema_word balance_words[] = {{"failover", CONFIG_BALANCE_F
                                                    {"least-connections", 0, true},
                                                    {0}};
 
+static const struct schema_word canary_words[] = {{"yes", CONFIG_CANARY_YES, false},
+                                                  {"no", CONFIG_CANARY_NO, false},
+                                                  {"require", CONFIG_CANARY_REQUIRE, false},
+                                                  {0}};
+static const struct schema_word retire_words[] = {{"never", CONFIG_RETIRE_NEVER, false},
+                                                  {"drain", CONFIG_RETIRE_DRAIN, false},
+                                                  {0}};
+
 static const struct schema_key keys[] = {
     {SCHEMA_AGENT, "include", &value_include, .is_list = true,
      .help = "more files to read; * ? [ ] match, relative to the file in which it stands"},
-    {SCHEMA_AGENT, "workers", &value_number, IN(config_agent, workers), "auto", 1, 256, auto_word,
+    {SCHEMA_AGENT, "workers", &value_workers, IN(config_agent, workers), "auto", 1, 256, auto_word,
      .help = "threads that carry traffic; auto: one for each CPU the process may use"},
     {SCHEMA_AGENT, "log_level", &value_word, IN(config_agent, log_level), "info",
      .words = level_words, .help = "the least important lines that are written"},
     {SCHEMA_AGENT, "log_format", &value_word, IN(config_agent, log_format), "text",
      .words = format_words, .help = "text is logfmt"},
-    {SCHEMA_AGENT, "status", NULL, .help = "where the status endpoint listens"},
+    {SCHEMA_AGENT, "status", &value_net_status, LIST_IN(config_agent, status),
+     "unix:/run/mtls-agent/status.sock", .is_list = true, .max_items = FEW_ITEMS,
+     .help = "where the status endpoint listens: unix:/PATH, loopback IP:PORT, or off"},
     {SCHEMA_AGENT, "shutdown_timeout", &value_duration, IN(config_agent, shutdown_timeout_ms),
      "30s", DURATIONS, .help = "how long connections may run on after SIGTERM"},
 
@@ -73,7 +87,7 @@ static const struct schema_key keys[] = {
 
     {SCHEMA_SERVICE, "listen", &value_net_listen, LIST_IN(config_service, listens), .is_list = true,
      .is_required = true, .example = "127.0.0.1:9001",
-     .help = "where callers connect: IPV4:PORT, [IPV6]:PORT or unix:/PATH"},
+     .help = "where callers connect: IPV4:PORT, [IPV6]:PORT, unix:/PATH or systemd:NAME"},
     {SCHEMA_SERVICE, "expose", &value_bool, IN(config_service, expose), "no",
      .help = "allow a listen that other hosts can reach"},
     {SCHEMA_SERVICE, "socket_user", &value_net_user, IN(config_service, socket_user),
@@ -112,7 +126,9 @@ static const struct schema_key keys[] = {
      .help = "accept the common name of a certificate that has no subjectAltName"},
     {SCHEMA_SERVICE, "pin", &value_tls_pin, LIST_IN(config_service, pins), .is_list = true,
      .help = "sha256:BASE64 of the backend's public key, checked besides chain and name"},
-    {SCHEMA_SERVICE, "crl", NULL, .help = "revocation list of the CA"},
+    {SCHEMA_SERVICE, "crl", &value_crl, LIST_IN(config_service, crls), .is_list = true,
+     .max_items = FEW_ITEMS,
+     .help = "files or http:, https: URLs of the revocation lists of the backend's CAs"},
     {SCHEMA_SERVICE, "alpn", &value_tls_alpn, LIST_IN(config_service, alpn), .min = 1,
      .max = ALPN_BYTES, .is_list = true, .max_items = ALPN_ITEMS,
      .help = "application protocols offered to the backend"},
@@ -140,6 +156,12 @@ static const struct schema_key keys[] = {
      1, 1000000, .help = "beyond, callers are reset at once"},
     {SCHEMA_SERVICE, "max_lifetime", &value_duration, IN(config_service, max_lifetime_ms), "off",
      DURATIONS, off_word, .help = "end a connection after this long"},
+
+    {SCHEMA_SERVICE, "canary", &value_word, IN(config_service, canary), "yes",
+     .words = canary_words,
+     .help = "try a new certificate or CA on the backends before it replaces the old one"},
+    {SCHEMA_SERVICE, "retire", &value_duration, IN(config_service, retire_ms), "never", DURATIONS,
+     retire_words, .help = "when to end connections whose certificate or CA was replaced"},
 };
 
 static const char *const kind_words[SCHEMA_KINDS] = {[SCHEMA_AGENT] = "agent",

@@ -1,6 +1,7 @@
 #include "config/value.h"
 
 #include "base/cleanup.h"
+#include "base/list.h"
 #include "base/parse.h"
 #include "config/path.h"
 #include "config/quote.h"
@@ -178,6 +179,15 @@ static bool write_number(const struct schema_key *key, const void *field, char *
 
 const struct value_type value_number = {read_number, write_number, NULL};
 
+static int read_workers(const struct value *value, void *field)
+{
+    struct config_agent *agent = list_item(field, struct config_agent, workers);
+    agent->workers_place = value->place;
+    return read_number(value, field);
+}
+
+const struct value_type value_workers = {read_workers, write_number, NULL};
+
 /* Writes a duration in the largest unit that loses nothing. */
 static const char *format_duration(uint64_t ms, char *text, size_t size)
 {
@@ -197,7 +207,7 @@ static int read_duration(const struct value *value, void *field)
 {
     const struct schema_key *key = value->key;
     const struct schema_word *word = find_word(key, value->text);
-    uint64_t ms = 0;
+    uint64_t ms = word != NULL ? word->value : 0;
     char least[32], most[32], words[80];
     bool is_duration = word == NULL && parse_duration(value->text, &ms) == 0;
     if (word == NULL && (!is_duration || ms < key->min || ms > key->max)) {

@@ -34,6 +34,7 @@ struct value_type {
 
 extern const struct value_type value_bool;
 extern const struct value_type value_number;   /* or one of the key's words */
+extern const struct value_type value_workers;  /* the same, and where it stands */
 extern const struct value_type value_duration; /* or one of the key's words */
 extern const struct value_type value_word;
 extern const struct value_type value_file;

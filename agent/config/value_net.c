@@ -12,6 +12,14 @@
 /* Text of user and group numbers; the largest, (uid_t)-1, means "no change" to chown(2). */
 #define ID_MAX (UINT32_MAX - 1)
 
+#define UNIX    "unix:"
+#define SYSTEMD "systemd:"
+
+/* Of FileDescriptorName=; systemd allows nearly all of ASCII, our messages and files do not. */
+#define SYSTEMD_NAME_MAX 255
+static const char systemd_name[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-@";
+
 static bool has_prefix(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -53,15 +61,37 @@ static int read_tcp(const struct value *value, struct addr *ret_addr)
     return 0;
 }
 
+/* Fills the address of a socket of either kind. */
+static int read_socket(const struct value *value, struct addr *ret_addr)
+{
+    return has_prefix(value->text, UNIX) ? read_unix(value, value->text + strlen(UNIX), ret_addr)
+                                         : read_tcp(value, ret_addr);
+}
+
+/* Fills the name by which systemd hands a socket over. */
+static int read_systemd(const struct value *value, const char *name, char **ret_name)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > SYSTEMD_NAME_MAX || strspn(name, systemd_name) < len) {
+        return value_refuse(value,
+                            "the name of a socket has 1 to %d letters, digits and . _ - @; write "
+                            "what FileDescriptorName= in the .socket unit says",
+                            SYSTEMD_NAME_MAX);
+    }
+    char *copy = strdup(name);
+    if (copy == NULL) {
+        return value_refuse(value, "out of memory; free some");
+    }
+    *ret_name = copy;
+    return 0;
+}
+
 static int read_listen(const struct value *value, void *field)
 {
     struct config_listen listen = {.place = value->place};
-    if (has_prefix(value->text, "systemd:")) {
-        return value_unavailable(value, "systemd:");
-    }
-    int result = has_prefix(value->text, "unix:")
-                     ? read_unix(value, value->text + strlen("unix:"), &listen.addr)
-                     : read_tcp(value, &listen.addr);
+    int result = has_prefix(value->text, SYSTEMD)
+                     ? read_systemd(value, value->text + strlen(SYSTEMD), &listen.systemd)
+                     : read_socket(value, &listen.addr);
     if (result == 0) {
         *(struct config_listen *)field = listen;
     }
@@ -71,13 +101,51 @@ static int read_listen(const struct value *value, void *field)
 static bool write_listen(const struct schema_key *key, const void *field, char *text, size_t size)
 {
     (void)key;
-    const struct config_listen *listen = field;
-    char addr[ADDR_TEXT_MAX];
-    snprintf(text, size, "%s", addr_format(&listen->addr, addr));
+    char listen[CONFIG_LISTEN_TEXT_MAX];
+    snprintf(text, size, "%s", config_listen_format(field, listen));
     return true;
 }
 
-const struct value_type value_net_listen = {read_listen, write_listen, NULL};
+static void release_listen(void *field)
+{
+    struct config_listen *listen = field;
+    free(listen->systemd);
+    listen->systemd = NULL;
+}
+
+const struct value_type value_net_listen = {read_listen, write_listen, release_listen};
+
+static int read_status(const struct value *value, void *field)
+{
+    /* What nobody wrote has no line. */
+    struct config_status status = {.place = value->place, .is_standard = value->place.line == 0};
+    if (has_prefix(value->text, SYSTEMD)) {
+        return value_refuse(value, "the status endpoint takes no socket from systemd; write "
+                                   "unix:/PATH or 127.0.0.1:PORT");
+    }
+    if (strcmp(value->text, "off") != 0 && read_socket(value, &status.addr) < 0) {
+        return -1;
+    }
+    if (status.addr.len > 0 && !addr_is_loopback(&status.addr)) {
+        return value_refuse(value,
+                            "other hosts could reach it, and /metrics and /status tell about this "
+                            "host; write 127.0.0.1:%u, [::1]:%u or unix:/PATH",
+                            addr_port(&status.addr), addr_port(&status.addr));
+    }
+    *(struct config_status *)field = status;
+    return 0;
+}
+
+static bool write_status(const struct schema_key *key, const void *field, char *text, size_t size)
+{
+    (void)key;
+    const struct config_status *status = field;
+    char addr[ADDR_TEXT_MAX];
+    snprintf(text, size, "%s", status->addr.len > 0 ? addr_format(&status->addr, addr) : "off");
+    return true;
+}
+
+const struct value_type value_net_status = {read_status, write_status, NULL};
 
 /* Refuses what is no host and port, in the words of what it looks like. */
 static int refuse_other_forms(const struct value *value)
@@ -85,7 +153,7 @@ static int refuse_other_forms(const struct value *value)
     if (has_prefix(value->text, "srv:")) {
         return value_unavailable(value, "srv:");
     }
-    if (has_prefix(value->text, "unix:")) {
+    if (has_prefix(value->text, UNIX)) {
         return value_refuse(value, "a backend is reached by TCP; write HOST:PORT");
     }
     if (strstr(value->text, "://") != NULL) {

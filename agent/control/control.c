@@ -1,95 +1,40 @@
 #include "control/control.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/capacity.h"
-#include "control/digest.h"
-#include "control/doors.h"
+#include "control/changeover.h"
+#include "control/control_fields.h"
 #include "control/notify.h"
-#include "control/resolver.h"
-#include "control/watchdog.h"
-#include "worker/worker.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-#include <uv.h>
 
 /* Descriptors besides sockets for callers and backends: those of each event loop, and what the
- * control plane keeps open (DNS, log, systemd). */
+ * control plane keeps open (DNS, log, systemd, the status endpoint, watched folders, canaries). */
 #define FDS_PER_LOOP 8
-#define FDS_OF_OURS  96
-
-enum state {
-    STATE_STARTING,
-    STATE_RUNNING,
-    STATE_DRAINING,
-    STATE_ENDED,
-};
-
-enum { ON_TERM, ON_INT, ON_HUP, N_SIGNALS };
-
-struct control {
-    struct snapshot *snapshot;
-    enum state state;
-    int status; /* what the process will exit with */
-
-    uv_loop_t loop;
-    uv_signal_t signals[N_SIGNALS];
-    uv_async_t changed;  /* what a worker tells of has */
-    uv_timer_t deadline; /* of draining */
-
-    struct doors doors;
-    struct worker **workers;
-    size_t n_workers;
-    struct resolver *resolver;
-    struct watchdog *watchdog;
-    struct digest *digest;
-};
+#define FDS_OF_OURS  160
 
 /* ---- stopping ---- */
 
-static uint64_t open_connections(const struct control *control)
-{
-    uint64_t open = 0;
-    for (size_t i = 0; i < control->snapshot->config->n_services; i++) {
-        open += atomic_load(&control->snapshot->services[i]->open);
-    }
-    return open;
-}
-
 static void finish(struct control *control, int status)
 {
-    control->state = STATE_ENDED;
+    control->state = CONTROL_ENDED;
     control->status = status;
     uv_stop(&control->loop);
 }
 
-static void finish_if_drained(struct control *control)
-{
-    if (control->state != STATE_DRAINING) {
-        return;
-    }
-    for (size_t i = 0; i < control->n_workers; i++) {
-        if (!worker_is_drained(control->workers[i])) {
-            return;
-        }
-    }
-    finish(control, 0);
-}
-
 static void cut(struct control *control, const char *why)
 {
-    uint64_t open = open_connections(control);
+    uint64_t open = ledger_open(&control->ledger);
     struct log_line line;
     log_begin(&line, open > 0 ? LEVEL_WARNING : LEVEL_INFO, "leaving at once");
     log_text(&line, "why", why);
     log_number(&line, "connections", open);
     log_end(&line);
-    for (size_t i = 0; i < control->n_workers; i++) {
-        worker_cut(control->workers[i]);
-    }
+    crew_cut(control->crew);
     finish(control, open > 0 ? 1 : 0);
 }
 
@@ -101,47 +46,81 @@ static void on_deadline(uv_timer_t *timer)
 static void drain(struct control *control, int signum)
 {
     uint64_t patience_ms = control->snapshot->config->agent.shutdown_timeout_ms;
-    control->state = STATE_DRAINING;
+    control->state = CONTROL_DRAINING;
     struct log_line line;
     log_begin(&line, LEVEL_INFO, "stopping");
     log_text(&line, "signal", signum == SIGINT ? "SIGINT" : "SIGTERM");
-    log_number(&line, "connections", open_connections(control));
+    log_number(&line, "connections", ledger_open(&control->ledger));
     log_seconds(&line, "shutdown_timeout", patience_ms);
     log_end(&line);
 
     notify_stopping();
-    doors_unlink(&control->doors);
+    reload_end(control->reload);
+    doors_unlink(control->doors);
     uv_timer_start(&control->deadline, on_deadline, patience_ms, 0);
-    for (size_t i = 0; i < control->n_workers; i++) {
-        worker_drain(control->workers[i]);
-    }
+    crew_drain(control->crew);
 }
 
-static void on_changed(uv_async_t *changed)
+/* ---- events ---- */
+
+static void on_news(uv_async_t *news)
 {
-    struct control *control = changed->data;
+    struct control *control = news->data;
     digest_wake(control->digest);
-    finish_if_drained(control);
+    reload_settle(control->reload);
+    if (control->state == CONTROL_DRAINING && crew_is_drained(control->crew)) {
+        finish(control, 0);
+    }
 }
 
 /* Called in a worker's thread. */
 static void wake(void *ctx)
 {
     struct control *control = ctx;
-    uv_async_send(&control->changed);
+    uv_async_send(&control->news);
+}
+
+static void on_hangup(struct control *control)
+{
+    if (control->state == CONTROL_RUNNING) {
+        reload_request(control->reload, NULL);
+    } else {
+        log_message(LEVEL_WARNING, "no reload: the agent is stopping");
+    }
 }
 
 static void on_signal(uv_signal_t *signal, int signum)
 {
     struct control *control = signal->data;
     if (signum == SIGHUP) {
-        log_message(LEVEL_WARNING, "reload is not available in this version; restart the agent to "
-                                   "apply a changed configuration");
-    } else if (control->state == STATE_RUNNING) {
+        on_hangup(control);
+    } else if (control->state == CONTROL_RUNNING) {
         drain(control, signum);
-    } else if (control->state == STATE_DRAINING) {
+    } else if (control->state == CONTROL_DRAINING) {
         cut(control, "a second signal");
     }
+}
+
+static void on_found(void *ctx, size_t service_id, struct endpoints *endpoints)
+{
+    struct control *control = ctx;
+    struct order *order = order_new(control->crew, 0);
+    if (order != NULL) {
+        order_resolve(order, service_id, endpoints);
+    }
+    if (order != NULL && order_is_whole(order)) {
+        order_give(order, control->crew);
+    } else {
+        order_free(order);
+        log_message(LEVEL_ERROR, "out of memory: the workers keep the addresses they have");
+    }
+    endpoints_unref(endpoints);
+}
+
+static void on_files(void *ctx)
+{
+    struct control *control = ctx;
+    reload_request_files(control->reload);
 }
 
 /* ---- starting ---- */
@@ -172,66 +151,26 @@ static int check_descriptors(const struct config *config, size_t n_workers)
     return is_fatal ? -1 : 0;
 }
 
-static int start_workers(struct control *control)
+/* What the first changeover needs. */
+static int make_house(struct control *control, size_t n_workers, bool overlaps)
 {
-    size_t n = control->doors.n_workers;
-    control->workers = calloc(n, sizeof(struct worker *));
-    if (control->workers == NULL) {
+    uv_loop_t *loop = &control->loop;
+    struct worker_watcher watcher = {.changed = wake, .ctx = control};
+    bool is_whole = (control->doors = doors_new(n_workers, overlaps)) != NULL &&
+                    (control->digest = digest_start(loop, &control->ledger)) != NULL &&
+                    (control->reload = reload_new(control)) != NULL &&
+                    (control->outlook = outlook_new(control)) != NULL &&
+                    (control->publish = publish_start(loop, overlaps, &outlook_events,
+                                                      control->outlook)) != NULL &&
+                    (control->resolver = resolver_start(loop, on_found, control)) != NULL &&
+                    (control->filewatch = filewatch_start(loop, on_files, control)) != NULL &&
+                    (control->crls = crls_start(loop)) != NULL &&
+                    (control->crew = crew_start(n_workers, watcher)) != NULL;
+    if (!is_whole) {
+        log_message(LEVEL_ERROR, "cannot start: %m");
         return -1;
     }
-    /* Signals are for the control thread. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct worker_watcher watcher = {.changed = wake, .ctx = control};
-    while (control->n_workers < n) {
-        struct worker *worker = worker_start(control->snapshot->config->n_services, watcher);
-        if (worker == NULL) {
-            break;
-        }
-        control->workers[control->n_workers++] = worker;
-    }
-    int error = errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return control->n_workers == n ? 0 : -1;
-}
-
-/* Gives every worker its own sockets of one service, whose listens begin at `first`. `fds` is room
- * for those of one worker. */
-static int serve(struct control *control, size_t service, size_t first, int *fds)
-{
-    size_t n = control->snapshot->config->services[service].n_listens;
-    for (size_t i = 0; i < control->n_workers; i++) {
-        doors_take(&control->doors, first, n, i, fds);
-        if (worker_serve(control->workers[i], control->snapshot->services[service], fds, n) < 0) {
-            return -1;
-        }
-    }
     return 0;
-}
-
-static int serve_all(struct control *control)
-{
-    const struct config *config = control->snapshot->config;
-    int *fds = calloc(control->doors.n_listens + 1, sizeof(*fds));
-    size_t first = 0, i = 0;
-    while (fds != NULL && i < config->n_services && serve(control, i, first, fds) == 0) {
-        first += config->services[i++].n_listens;
-    }
-    free(fds);
-    return i == config->n_services ? 0 : -1;
-}
-
-static void on_found(void *ctx, size_t service_id, struct endpoints *endpoints)
-{
-    struct control *control = ctx;
-    for (size_t i = 0; i < control->n_workers; i++) {
-        if (worker_resolve(control->workers[i], service_id, endpoints) < 0) {
-            log_message(LEVEL_ERROR, "out of memory: a worker keeps the addresses it has");
-        }
-    }
-    endpoints_unref(endpoints);
 }
 
 static int start_watchdog(struct control *control)
@@ -240,9 +179,30 @@ static int start_watchdog(struct control *control)
     if (interval_ms == 0) {
         return 0;
     }
-    control->watchdog =
-        watchdog_start(&control->loop, control->workers, control->n_workers, interval_ms);
+    control->watchdog = watchdog_start(&control->loop, crew_workers(control->crew),
+                                       crew_size(control->crew), interval_ms);
     return control->watchdog != NULL ? 0 : -1;
+}
+
+static void log_problem(void *ctx, bool is_error, const char *text)
+{
+    (void)ctx;
+    log_message(is_error ? LEVEL_ERROR : LEVEL_WARNING, "%s", text);
+}
+
+/* Begins to serve; what cannot be opened is told. */
+static int move_in(struct control *control, struct snapshot *snapshot)
+{
+    struct problems *problems = problems_new();
+    int rc = problems != NULL ? changeover(control, snapshot, problems) : -1;
+    if (problems != NULL) {
+        problems_each(problems, log_problem, NULL);
+    }
+    if (rc < 0) {
+        snapshot_free(snapshot);
+    }
+    problems_free(problems);
+    return rc;
 }
 
 static void announce(const struct control *control)
@@ -252,7 +212,7 @@ static void announce(const struct control *control)
     log_begin(&line, LEVEL_INFO, "ready");
     log_text(&line, "version", PACKAGE_VERSION);
     log_number(&line, "services", config->n_services);
-    log_number(&line, "workers", control->n_workers);
+    log_number(&line, "workers", crew_size(control->crew));
     log_end(&line);
 
     char status[64];
@@ -260,83 +220,117 @@ static void announce(const struct control *control)
     notify_ready(status);
 }
 
-static int start(struct control *control)
+static int start(struct control *control, struct snapshot *snapshot, bool overlaps)
 {
-    const struct config *config = control->snapshot->config;
+    const struct config *config = snapshot->config;
     size_t n_workers = config->agent.workers > 0 ? config->agent.workers : capacity_cpus();
-    if (check_descriptors(config, n_workers) < 0 ||
-        doors_open(&control->doors, config, n_workers) < 0) {
+    if (check_descriptors(config, n_workers) < 0 || make_house(control, n_workers, overlaps) < 0) {
+        snapshot_free(snapshot);
         return -1; /* told */
     }
-    control->digest = digest_start(&control->loop, control->snapshot->services, config->n_services);
-    if (control->digest == NULL || start_workers(control) < 0 || serve_all(control) < 0) {
-        log_message(LEVEL_ERROR, "cannot start the workers: %m");
+    if (move_in(control, snapshot) < 0) {
+        return -1; /* told */
+    }
+    control->upkeep = upkeep_start(control);
+    if (control->upkeep == NULL || start_watchdog(control) < 0) {
+        log_message(LEVEL_ERROR, "cannot start: out of memory");
         return -1;
     }
-    control->resolver = resolver_start(&control->loop, config, on_found, control);
-    if (control->resolver == NULL || start_watchdog(control) < 0) {
-        log_message(LEVEL_ERROR, "cannot start the resolver: out of memory");
-        return -1;
-    }
-    control->state = STATE_RUNNING;
+    control->state = CONTROL_RUNNING;
     announce(control);
     return 0;
 }
 
 /* ---- the loop ---- */
 
+static void on_nothing(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void on_pool_ready(uv_work_t *work, int status)
+{
+    (void)work, (void)status;
+}
+
+/* Has libuv start the threads of its pool while all signals are blocked, for those are the control
+ * thread's alone. A SIGHUP that came before now has waited: see cli/run.c. */
+static void start_pool(struct control *control)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    uv_queue_work(&control->loop, &control->first_work, on_nothing, on_pool_ready);
+    sigdelset(&before, SIGHUP);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static int set_up_loop(struct control *control)
 {
-    static const int numbers[N_SIGNALS] = {
-        [ON_TERM] = SIGTERM, [ON_INT] = SIGINT, [ON_HUP] = SIGHUP};
+    static const int numbers[CONTROL_SIGNALS] = {
+        [CONTROL_ON_TERM] = SIGTERM, [CONTROL_ON_INT] = SIGINT, [CONTROL_ON_HUP] = SIGHUP};
     int error = uv_loop_init(&control->loop);
     if (error < 0) {
         log_message(LEVEL_ERROR, "cannot make the control loop: %s", uv_strerror(error));
         return -1;
     }
-    uv_async_init(&control->loop, &control->changed, on_changed);
+    uv_async_init(&control->loop, &control->news, on_news);
     uv_timer_init(&control->loop, &control->deadline);
-    control->changed.data = control->deadline.data = control;
-    for (size_t i = 0; i < N_SIGNALS; i++) {
+    control->news.data = control->deadline.data = control;
+    for (size_t i = 0; i < CONTROL_SIGNALS; i++) {
         uv_signal_init(&control->loop, &control->signals[i]);
         control->signals[i].data = control;
         uv_signal_start(&control->signals[i], on_signal, numbers[i]);
     }
+    start_pool(control);
     return 0;
 }
 
 static void tear_down(struct control *control)
 {
-    control->watchdog = watchdog_stop(control->watchdog);
-    control->resolver = resolver_stop(control->resolver);
-    for (size_t i = 0; i < control->n_workers; i++) {
-        control->workers[i] = worker_stop(control->workers[i]);
+    if (control->reload != NULL) {
+        reload_end(control->reload);
     }
-    free(control->workers);
+    control->publish = publish_stop(control->publish);
+    control->outlook = outlook_free(control->outlook);
+    control->watchdog = watchdog_stop(control->watchdog);
+    control->upkeep = upkeep_stop(control->upkeep);
+    control->filewatch = filewatch_stop(control->filewatch);
+    control->crls = crls_stop(control->crls);
+    control->resolver = resolver_stop(control->resolver);
+    control->crew = crew_stop(control->crew);
     control->digest = digest_stop(control->digest); /* knows now how all connections ended */
-    doors_unlink(&control->doors);
-    doors_close(&control->doors);
+    control->doors = doors_free(control->doors);
+    control->reload = reload_free(control->reload);
 
-    uv_close((uv_handle_t *)&control->changed, NULL);
+    uv_close((uv_handle_t *)&control->news, NULL);
     uv_close((uv_handle_t *)&control->deadline, NULL);
-    for (size_t i = 0; i < N_SIGNALS; i++) {
+    for (size_t i = 0; i < CONTROL_SIGNALS; i++) {
         uv_close((uv_handle_t *)&control->signals[i], NULL);
     }
     uv_run(&control->loop, UV_RUN_DEFAULT);
     uv_loop_close(&control->loop);
+    control->snapshot = snapshot_free(control->snapshot);
+    ledger_release(&control->ledger);
 }
 
-int control_run(struct snapshot *snapshot)
+int control_run(struct snapshot *snapshot, const struct control_options *options)
 {
-    struct control control = {.snapshot = snapshot, .status = 1};
+    struct control control = {
+        .file = options->file,
+        .status = 1,
+        .started = time(NULL),
+        .started_ms = clock_ms(),
+    };
     if (set_up_loop(&control) < 0) {
+        snapshot_free(snapshot);
         return 1;
     }
-    if (start(&control) == 0) {
+    if (start(&control, snapshot, options->overlaps) == 0) {
         uv_run(&control.loop, UV_RUN_DEFAULT);
     }
     tear_down(&control);
-    if (control.state == STATE_ENDED) {
+    if (control.state == CONTROL_ENDED) {
         log_message(LEVEL_INFO, "stopped");
     }
     return control.status;

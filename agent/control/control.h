@@ -3,10 +3,17 @@
 
 #include "control/snapshot.h"
 
-/* Runs the agent until it is told to stop: opens the listening sockets, starts the workers and the
- * resolver, notifies systemd, and on SIGTERM or SIGINT drains. Returns the exit status: 0 drained,
- * 1 cut, or could not start (logged). The snapshot stays the caller's. */
-int control_run(struct snapshot *snapshot);
+#include <stdbool.h>
+
+struct control_options {
+    const char *file; /* the configuration, to be read again on a reload; outlives the run */
+    bool overlaps;    /* an older agent may still serve the same addresses: share them */
+};
+
+/* Runs the agent until it is told to stop: starts the workers and the resolver, opens the listening
+ * sockets, notifies systemd, reloads when it is asked to, and on SIGTERM or SIGINT drains. Returns
+ * the exit status: 0 drained, 1 cut, or could not start (logged). Owns the snapshot. */
+int control_run(struct snapshot *snapshot, const struct control_options *options);
 
 /* libuv's version at run time. */
 const char *control_library_version(void);

@@ -13,8 +13,7 @@
 #define PAUSE_MS 1000
 
 struct digest {
-    struct service *const *services;
-    size_t n_services;
+    const struct ledger *ledger;
     struct deadline *next;
     bool is_awake; /* `next` is set */
 };
@@ -22,7 +21,7 @@ struct digest {
 /* Whose sums are told, and as what. */
 struct subject {
     const char *message;
-    const struct service *service;
+    const struct account *account;
 };
 
 static void tell(void *ctx, const struct tally_sum *sum)
@@ -30,7 +29,7 @@ static void tell(void *ctx, const struct tally_sum *sum)
     const struct subject *subject = ctx;
     struct log_line line;
     log_begin(&line, LEVEL_WARNING, subject->message);
-    log_text(&line, "service", subject->service->name);
+    log_text(&line, "service", subject->account->name);
     log_number(&line, "count", sum->count);
     log_reason(&line, sum->reason, sum->by_peer);
     log_seconds(&line, "interval", sum->interval_ms);
@@ -48,13 +47,13 @@ static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
 static uint64_t tell_all(const struct digest *digest, uint64_t now_ms, uint64_t interval_ms)
 {
     uint64_t next_ms = TALLY_NEVER;
-    for (size_t i = 0; i < digest->n_services; i++) {
-        const struct service *service = digest->services[i];
-        struct subject attempts = {"attempts failed", service};
-        struct subject connections = {"connections ended", service};
+    for (size_t i = 0; i < digest->ledger->n; i++) {
+        const struct account *account = digest->ledger->accounts[i];
+        struct subject attempts = {"attempts failed", account};
+        struct subject connections = {"connections ended", account};
         next_ms =
-            earlier(next_ms, tally_tell(service->attempts, now_ms, interval_ms, tell, &attempts));
-        next_ms = earlier(next_ms, tally_tell(service->connections, now_ms, interval_ms, tell,
+            earlier(next_ms, tally_tell(account->attempts, now_ms, interval_ms, tell, &attempts));
+        next_ms = earlier(next_ms, tally_tell(account->connections, now_ms, interval_ms, tell,
                                               &connections));
     }
     return next_ms;
@@ -72,14 +71,13 @@ static void on_next(void *ctx)
     }
 }
 
-struct digest *digest_start(uv_loop_t *loop, struct service *const *services, size_t n_services)
+struct digest *digest_start(uv_loop_t *loop, const struct ledger *ledger)
 {
     struct digest *digest = calloc(1, sizeof(*digest));
     if (digest == NULL) {
         return NULL;
     }
-    digest->services = services;
-    digest->n_services = n_services;
+    digest->ledger = ledger;
     digest->next = deadline_new(loop, on_next, digest);
     if (digest->next == NULL) {
         free(digest);

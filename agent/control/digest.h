@@ -2,17 +2,15 @@
  * in an interval (worker/tally.h). It does nothing while nothing is folded. */
 #pragma once
 
-#include "worker/service.h"
-
-#include <stddef.h>
+#include "control/ledger.h"
 
 #include <uv.h>
 
 struct digest;
 
-/* Watches over the tallies of these services, which must outlive it. Returns NULL when memory is
- * out. */
-struct digest *digest_start(uv_loop_t *loop, struct service *const *services, size_t n_services);
+/* Watches over the tallies of these accounts; the ledger must outlive it. Returns NULL when memory
+ * is out. */
+struct digest *digest_start(uv_loop_t *loop, const struct ledger *ledger);
 
 /* To be called in the loop's thread after a worker's call of worker_watcher.changed: something may
  * be folded from now on. */

@@ -1,33 +1,53 @@
-/* The listening sockets of all services, opened before anything else starts, so that an agent that
- * cannot listen everywhere does not start half. */
+/* The doors: where callers knock. Each `listen` of each service is one, or as many as systemd hands
+ * over by its name. A reload keeps those that stay, opens what is new before anything is closed,
+ * and gives a door that belongs to another service now to that one. */
 #pragma once
 
-#include "config/config.h"
-#include "net/listener.h"
+#include "base/problems.h"
+#include "control/crew.h"
+#include "control/snapshot.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
-struct doors {
-    size_t n_workers;
-    size_t n_listens; /* over all services */
-    int *fds;         /* those of listen l for worker w at [l * n_workers + w]; -1: handed over */
-    struct listener_file *files; /* those of UNIX sockets */
-    size_t n_files;
-};
+struct doors;
+struct publish;
 
-/* How many descriptors opening them will take. */
+/* Makes a house without doors, for `n_workers` workers. With `is_shared` an older agent may still
+ * listen at the same places. NULL when memory is out. */
+struct doors *doors_new(size_t n_workers, bool is_shared);
+
+/* How many descriptors opening all doors of a configuration takes. */
 size_t doors_needed(const struct config *config, size_t n_workers);
 
-/* Opens all of them. Returns -1, after saying in the log which service and address it was, with
- * nothing left open. */
-int doors_open(struct doors *doors, const struct config *config, size_t n_workers);
+/* The doors as they are to be, with what is new of them open already. */
+struct doors_plan;
 
-/* Copies the sockets of the listens `first` to `first + n - 1` for one worker to `ret_fds`; they
- * are the caller's from here on. */
-void doors_take(struct doors *doors, size_t first, size_t n, size_t worker, int *ret_fds);
+/* True when a door, as they are now, is at that address, or in the way of it. */
+bool doors_are_at(const struct doors *doors, const struct addr *addr);
 
-/* Removes the files of UNIX sockets, once. */
+/* Opens what a snapshot needs and is not open yet, also where the status endpoint still is. Returns
+ * NULL after noting, with its place, what
+ * cannot be opened; nothing is changed then. The plan holds only until the next one is carried out.
+ */
+struct doors_plan *doors_plan(const struct doors *doors, const struct publish *publish,
+                              const struct snapshot *next, struct problems *problems);
+
+/* Lets callers find what was opened. What could fail was done before; if it fails all the same, the
+ * log is told. */
+void doors_show(struct doors_plan *plan);
+
+/* Adds to an order what of the plan is to be done before services are removed. */
+void doors_order(struct doors_plan *plan, struct order *order);
+
+/* The order was given: from here on the doors are those of the plan, which is freed. */
+void doors_commit(struct doors *doors, struct doors_plan *plan);
+
+/* Closes again what was opened for it. Accepts NULL; returns NULL. */
+struct doors_plan *doors_plan_free(struct doors_plan *plan);
+
+/* Removes the files of UNIX sockets, once: nobody is to knock any more. */
 void doors_unlink(struct doors *doors);
 
-/* Closes what was not taken, and frees. */
-void doors_close(struct doors *doors);
+/* Frees; the sockets are the workers'. Accepts NULL; returns NULL. */
+struct doors *doors_free(struct doors *doors);

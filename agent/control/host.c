@@ -1,5 +1,6 @@
 #include "control/host.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -14,24 +15,31 @@
 #define ADDRESSES_LEN 1024
 
 struct host {
-    const char *name;
-    char *users;
+    char *name;
+    char *users; /* NULL: not told */
     struct dns *dns;
     struct dns_question question;
-    uv_timer_t timer; /* until the next question */
-    host_changed *changed;
+    uv_timer_t timer;      /* until the next question */
+    host_changed *changed; /* NULL: nobody needs it any more, or not yet */
     void *ctx;
+    bool is_asking;
 
     struct answer *answer;
     char failure[FAILURE_LEN]; /* "": the last question did not fail */
+    uint64_t answered_ms;      /* by clock_ms(), the last good answer; 0: none */
     uint64_t retry_ms;
     uint64_t warned_ms;
 };
 
+static void ask(struct host *host)
+{
+    host->is_asking = true;
+    dns_ask(host->dns, &host->question);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
-    struct host *host = timer->data;
-    dns_ask(host->dns, &host->question);
+    ask(timer->data);
 }
 
 /* ---- what the log says ---- */
@@ -82,6 +90,7 @@ static void take(struct host *host, struct answer *answer, bool is_local)
         free(host->answer);
         host->answer = answer;
     }
+    host->answered_ms = clock_ms();
     host->failure[0] = '\0';
     host->retry_ms = 0;
     host->warned_ms = 0;
@@ -125,7 +134,10 @@ static void endure(struct host *host, const char *failure)
 static void on_answer(void *ctx, struct answer *answer, bool is_local, const char *failure)
 {
     struct host *host = ctx;
-    if (answer != NULL) {
+    host->is_asking = false;
+    if (host->changed == NULL) {
+        free(answer);
+    } else if (answer != NULL) {
         take(host, answer, is_local);
     } else {
         endure(host, failure);
@@ -134,19 +146,15 @@ static void on_answer(void *ctx, struct answer *answer, bool is_local, const cha
 
 /* ---- life ---- */
 
-struct host *host_new(uv_loop_t *loop, struct dns *dns, const char *name, const char *users)
+struct host *host_new(uv_loop_t *loop, struct dns *dns, const char *name)
 {
     struct host *host = calloc(1, sizeof(*host));
-    char *users_copy = strdup(users);
-    if (host == NULL || users_copy == NULL) {
-        free(users_copy);
+    if (host == NULL || (host->name = strdup(name)) == NULL) {
         free(host);
         return NULL;
     }
-    host->name = name;
-    host->users = users_copy;
     host->dns = dns;
-    host->question.host = name;
+    host->question.host = host->name;
     host->question.done = on_answer;
     host->question.ctx = host;
     uv_timer_init(loop, &host->timer);
@@ -154,16 +162,46 @@ struct host *host_new(uv_loop_t *loop, struct dns *dns, const char *name, const 
     return host;
 }
 
+const char *host_name(const struct host *host)
+{
+    return host->name;
+}
+
+void host_set_users(struct host *host, char *users)
+{
+    free(host->users);
+    host->users = users;
+}
+
 void host_watch(struct host *host, host_changed *changed, void *ctx)
 {
+    bool is_first = host->changed == NULL;
     host->changed = changed;
     host->ctx = ctx;
-    dns_ask(host->dns, &host->question);
+    if (is_first) {
+        ask(host);
+    }
+}
+
+void host_leave(struct host *host)
+{
+    host->changed = NULL;
+    uv_timer_stop(&host->timer);
+}
+
+bool host_is_asking(const struct host *host)
+{
+    return host->is_asking;
 }
 
 const struct answer *host_answer(const struct host *host)
 {
     return host->answer;
+}
+
+int64_t host_age_ms(const struct host *host)
+{
+    return host->answered_ms > 0 ? (int64_t)(clock_ms() - host->answered_ms) : -1;
 }
 
 const char *host_failure(const struct host *host)
@@ -176,6 +214,7 @@ static void on_closed(uv_handle_t *handle)
     struct host *host = handle->data;
     free(host->answer);
     free(host->users);
+    free(host->name);
     free(host);
 }
 

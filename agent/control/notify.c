@@ -4,16 +4,19 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 /* How long a manager that does not read may hold us up. */
-#define PATIENCE_S 5
+#define PATIENCE_S          5 /* that we have started */
+#define SERVING_PATIENCE_US 200000
 
 /* The address in NOTIFY_SOCKET: a path, or an abstract name that begins with "@". */
 static int manager_address(struct addr *ret_addr)
@@ -44,14 +47,17 @@ static int connect_manager(void)
     return cleanup_steal_fd(&fd);
 }
 
+/* What is told while we serve must not hold up the control loop for long. */
 static void tell(const char *state, int flags)
 {
+    static const struct timeval patience = {.tv_usec = SERVING_PATIENCE_US};
     static int manager = -1;
     if (manager < 0) {
         manager = connect_manager();
     }
     if (manager >= 0) {
         (void)send(manager, state, strlen(state), MSG_NOSIGNAL | flags);
+        setsockopt(manager, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     }
 }
 
@@ -59,6 +65,24 @@ void notify_ready(const char *status)
 {
     char state[256];
     snprintf(state, sizeof(state), "READY=1\nSTATUS=%s", status);
+    tell(state, 0);
+}
+
+/* systemd 253 and newer tells by the time that this is the answer to its own signal. */
+void notify_reloading(void)
+{
+    struct timespec now;
+    char state[64];
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+             (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    tell(state, 0);
+}
+
+void notify_status(const char *text)
+{
+    char state[256];
+    snprintf(state, sizeof(state), "STATUS=%s", text);
     tell(state, 0);
 }
 

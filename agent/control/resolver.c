@@ -1,5 +1,7 @@
 #include "control/resolver.h"
 
+#include "base/cleanup.h"
+#include "config/same.h"
 #include "control/dns.h"
 #include "control/host.h"
 #include "control/target.h"
@@ -13,7 +15,7 @@
 /* One `address` entry that is a name. */
 struct use {
     const char *name;
-    size_t service;
+    size_t target;
     size_t address;
 };
 
@@ -21,29 +23,45 @@ struct use {
 struct group {
     struct resolver *resolver;
     struct host *host;
+    char *users; /* for the host, until it has them */
     const struct use *uses;
     size_t n_uses;
 };
 
-struct resolver {
-    resolver_found *found;
-    void *ctx;
-    struct dns *dns;
+/* What is resolved for one snapshot. */
+struct books {
     struct target *targets; /* one for each service */
     size_t n_targets;
     struct use *uses; /* sorted by name, so that a group's stand together */
     size_t n_uses;
-    struct group *groups;
+    struct group *groups; /* sorted by name */
     size_t n_groups;
+};
+
+struct resolver {
+    uv_loop_t *loop;
+    resolver_found *found;
+    void *ctx;
+    struct dns *dns;
+    struct books books;
+    struct host **leaving; /* hosts that nobody needs, whose last question is still under way */
+    size_t n_leaving;
+};
+
+struct resolver_plan {
+    struct resolver *resolver;
+    struct books books;    /* hosts that are not the resolver's already are the plan's */
+    struct host **leaving; /* room for all that may have to leave */
+    bool *keeps;           /* for each group: its host is the resolver's already */
 };
 
 /* ---- news ---- */
 
-static void update(struct resolver *resolver, size_t service)
+static void update(struct resolver *resolver, struct target *target)
 {
-    struct endpoints *endpoints = target_update(&resolver->targets[service]);
+    struct endpoints *endpoints = target_update(target);
     if (endpoints != NULL) {
-        resolver->found(resolver->ctx, service, endpoints);
+        resolver->found(resolver->ctx, target->id, endpoints);
     }
 }
 
@@ -51,7 +69,7 @@ static void on_changed(void *ctx)
 {
     const struct group *group = ctx;
     for (size_t i = 0; i < group->n_uses; i++) {
-        update(group->resolver, group->uses[i].service);
+        update(group->resolver, &group->resolver->books.targets[group->uses[i].target]);
     }
 }
 
@@ -75,124 +93,253 @@ static int by_name(const void *a, const void *b)
     if (order != 0) {
         return order;
     }
-    return (left->service > right->service) - (left->service < right->service);
+    return (left->target > right->target) - (left->target < right->target);
 }
 
-static int collect_uses(struct resolver *resolver, const struct config *config)
+static int collect_uses(struct books *books, const struct config *config)
 {
     size_t n = count_names(config);
-    resolver->uses = calloc(n + 1, sizeof(*resolver->uses));
-    if (resolver->uses == NULL) {
+    books->uses = calloc(n + 1, sizeof(*books->uses));
+    if (books->uses == NULL) {
         return -1;
     }
     for (size_t i = 0; i < config->n_services; i++) {
         const struct config_service *service = &config->services[i];
         for (size_t k = 0; k < service->n_addresses; k++) {
             if (!service->addresses[k].is_literal) {
-                resolver->uses[resolver->n_uses++] = (struct use){service->addresses[k].host, i, k};
+                books->uses[books->n_uses++] = (struct use){service->addresses[k].host, i, k};
             }
         }
     }
-    qsort(resolver->uses, n, sizeof(*resolver->uses), by_name);
+    qsort(books->uses, n, sizeof(*books->uses), by_name);
     return 0;
 }
 
-/* "a b c and 5 more", for the log. */
-static void format_users(const struct resolver *resolver, const struct group *group,
-                         char text[static USERS_LEN])
+/* "a b c and 5 more", for the log. NULL when memory is out. */
+static char *format_users(const struct books *books, const struct group *group)
 {
+    char text[USERS_LEN];
     size_t len = 0;
     for (size_t i = 0; i < group->n_uses; i++) {
-        const char *name = resolver->targets[group->uses[i].service].service->name;
+        const char *name = books->targets[group->uses[i].target].service->name;
         if (len + strlen(name) + sizeof(" and 18446744073709551615 more") > USERS_LEN) {
             snprintf(text + len, USERS_LEN - len, " and %zu more", group->n_uses - i);
-            return;
+            break;
         }
         len += (size_t)snprintf(text + len, USERS_LEN - len, "%s%s", i > 0 ? " " : "", name);
     }
+    return strdup(text);
 }
 
-/* Makes the host of a group and tells its users' targets of it. */
-static int make_host(struct resolver *resolver, uv_loop_t *loop, struct group *group)
+static int group_by_name(const void *name, const void *group)
 {
-    char users[USERS_LEN];
-    format_users(resolver, group, users);
-    group->host = host_new(loop, resolver->dns, group->uses[0].name, users);
+    return strcmp(name, host_name(((const struct group *)group)->host));
+}
+
+/* The host of that name that is asked for already, or NULL. */
+static struct host *find_host(const struct books *books, const char *name)
+{
+    const struct group *group = books->n_groups > 0 ? bsearch(name, books->groups, books->n_groups,
+                                                              sizeof(*books->groups), group_by_name)
+                                                    : NULL;
+    return group != NULL ? group->host : NULL;
+}
+
+/* Finds or makes the host of the plan's last group and tells its users' targets of it. */
+static int settle_host(struct resolver_plan *plan, struct group *group)
+{
+    struct books *books = &plan->books;
+    struct resolver *resolver = plan->resolver;
+    const char *name = group->uses[0].name;
+    group->host = find_host(&resolver->books, name);
+    plan->keeps[group - books->groups] = group->host != NULL;
     if (group->host == NULL) {
-        return -1;
+        group->host = host_new(resolver->loop, resolver->dns, name);
     }
+    group->users = format_users(books, group);
     for (size_t i = 0; i < group->n_uses; i++) {
         const struct use *use = &group->uses[i];
-        resolver->targets[use->service].hosts[use->address] = group->host;
+        books->targets[use->target].hosts[use->address] = group->host;
     }
-    return 0;
+    return group->host != NULL && group->users != NULL ? 0 : -1;
 }
 
-static int make_groups(struct resolver *resolver, uv_loop_t *loop)
+static int make_groups(struct resolver_plan *plan)
 {
-    resolver->groups = calloc(resolver->n_uses + 1, sizeof(*resolver->groups));
-    if (resolver->groups == NULL) {
+    struct books *books = &plan->books;
+    books->groups = calloc(books->n_uses + 1, sizeof(*books->groups));
+    plan->keeps = calloc(books->n_uses + 1, sizeof(*plan->keeps));
+    if (books->groups == NULL || plan->keeps == NULL) {
         return -1;
     }
     size_t end;
-    for (size_t i = 0; i < resolver->n_uses; i = end) {
+    for (size_t i = 0; i < books->n_uses; i = end) {
         end = i + 1;
-        while (end < resolver->n_uses &&
-               strcmp(resolver->uses[end].name, resolver->uses[i].name) == 0) {
+        while (end < books->n_uses && strcmp(books->uses[end].name, books->uses[i].name) == 0) {
             end++;
         }
-        struct group *group = &resolver->groups[resolver->n_groups++];
-        *group = (struct group){resolver, NULL, &resolver->uses[i], end - i};
-        if (make_host(resolver, loop, group) < 0) {
+        struct group *group = &books->groups[books->n_groups++];
+        *group = (struct group){plan->resolver, NULL, NULL, &books->uses[i], end - i};
+        if (settle_host(plan, group) < 0) {
             return -1;
         }
     }
     return 0;
+}
+
+/* A service whose addresses are as they were keeps its endpoints. */
+static int make_targets(struct resolver_plan *plan, const struct snapshot *next)
+{
+    struct books *books = &plan->books;
+    const struct books *before = &plan->resolver->books;
+    const struct config *config = next->config;
+    books->targets = calloc(config->n_services + 1, sizeof(*books->targets));
+    if (books->targets == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < config->n_services; i++) {
+        size_t was = next->was[i];
+        struct target *target = &books->targets[books->n_targets++];
+        if (target_init(target, next->services[i]->id, &config->services[i]) < 0) {
+            return -1;
+        }
+        if (was < before->n_targets && before->targets[was].endpoints != NULL &&
+            same_addresses(before->targets[was].service, target->service)) {
+            target->endpoints = endpoints_ref(before->targets[was].endpoints);
+        }
+    }
+    return 0;
+}
+
+static void free_books(struct books *books)
+{
+    for (size_t i = 0; i < books->n_targets; i++) {
+        target_release(&books->targets[i]);
+    }
+    for (size_t i = 0; i < books->n_groups; i++) {
+        free(books->groups[i].users);
+    }
+    free(books->groups);
+    free(books->uses);
+    free(books->targets);
+    *books = (struct books){0};
+}
+
+struct resolver_plan *resolver_plan(struct resolver *resolver, const struct snapshot *next)
+{
+    struct resolver_plan *plan = calloc(1, sizeof(*plan));
+    if (plan == NULL) {
+        return NULL;
+    }
+    plan->resolver = resolver;
+    plan->leaving =
+        calloc(resolver->n_leaving + resolver->books.n_groups + 1, sizeof(struct host *));
+    if (plan->leaving == NULL || make_targets(plan, next) < 0 ||
+        collect_uses(&plan->books, next->config) < 0 || make_groups(plan) < 0) {
+        return resolver_plan_free(plan);
+    }
+    return plan;
+}
+
+struct resolver_plan *resolver_plan_free(struct resolver_plan *plan)
+{
+    if (plan == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < plan->books.n_groups; i++) {
+        if (!plan->keeps[i]) {
+            host_free(plan->books.groups[i].host);
+        }
+    }
+    free_books(&plan->books);
+    free(plan->keeps);
+    free(plan->leaving);
+    free(plan);
+    return NULL;
+}
+
+/* ---- from one snapshot to the next ---- */
+
+static void see_off(struct resolver *resolver, struct host *host)
+{
+    if (host_is_asking(host)) {
+        resolver->leaving[resolver->n_leaving++] = host;
+    } else {
+        host_free(host);
+    }
+}
+
+/* Lets those go whose last question is over, and those whom nobody needs any more. */
+static void leave_behind(struct resolver *resolver, struct resolver_plan *plan)
+{
+    struct host **before = resolver->leaving;
+    size_t n_before = resolver->n_leaving;
+    resolver->leaving = cleanup_steal(plan->leaving);
+    resolver->n_leaving = 0;
+    for (size_t i = 0; i < n_before; i++) {
+        see_off(resolver, before[i]);
+    }
+    free(before);
+    for (size_t i = 0; i < resolver->books.n_groups; i++) {
+        struct host *host = resolver->books.groups[i].host;
+        if (find_host(&plan->books, host_name(host)) != host) {
+            host_leave(host);
+            see_off(resolver, host);
+        }
+    }
+}
+
+/* Hosts that are asked for already come first: a new question may end others inside its call, and
+ * what those find must go by these books. */
+static void watch(struct resolver *resolver, const bool *keeps, bool are_kept)
+{
+    struct books *books = &resolver->books;
+    for (size_t i = 0; i < books->n_groups; i++) {
+        if (keeps[i] == are_kept) {
+            host_set_users(books->groups[i].host, cleanup_steal(books->groups[i].users));
+            host_watch(books->groups[i].host, on_changed, &books->groups[i]);
+        }
+    }
+}
+
+static void begin(struct resolver *resolver, const bool *keeps)
+{
+    struct books *books = &resolver->books;
+    watch(resolver, keeps, true);
+    watch(resolver, keeps, false);
+    /* What needs no question, or has its answer already, is known at once. */
+    for (size_t i = 0; i < books->n_targets; i++) {
+        update(resolver, &books->targets[i]);
+    }
+}
+
+void resolver_commit(struct resolver *resolver, struct resolver_plan *plan)
+{
+    leave_behind(resolver, plan);
+    free_books(&resolver->books);
+    resolver->books = plan->books;
+    plan->books = (struct books){0};
+    begin(resolver, plan->keeps);
+    resolver_plan_free(plan);
+}
+
+const struct target *resolver_target(const struct resolver *resolver, size_t i)
+{
+    return &resolver->books.targets[i];
 }
 
 /* ---- life ---- */
 
-static int make_targets(struct resolver *resolver, const struct config *config)
-{
-    resolver->targets = calloc(config->n_services + 1, sizeof(*resolver->targets));
-    if (resolver->targets == NULL) {
-        return -1;
-    }
-    for (size_t i = 0; i < config->n_services; i++) {
-        resolver->n_targets++;
-        if (target_init(&resolver->targets[i], &config->services[i]) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static void begin(struct resolver *resolver)
-{
-    /* Services that need no question are known at once. */
-    for (size_t i = 0; i < resolver->n_targets; i++) {
-        update(resolver, i);
-    }
-    for (size_t i = 0; i < resolver->n_groups; i++) {
-        host_watch(resolver->groups[i].host, on_changed, &resolver->groups[i]);
-    }
-}
-
-struct resolver *resolver_start(uv_loop_t *loop, const struct config *config, resolver_found *found,
-                                void *ctx)
+struct resolver *resolver_start(uv_loop_t *loop, resolver_found *found, void *ctx)
 {
     struct resolver *resolver = calloc(1, sizeof(*resolver));
-    if (resolver == NULL) {
+    if (resolver == NULL || (resolver->dns = dns_new(loop)) == NULL) {
+        free(resolver);
         return NULL;
     }
+    resolver->loop = loop;
     resolver->found = found;
     resolver->ctx = ctx;
-    resolver->dns = dns_new(loop);
-    if (resolver->dns == NULL || make_targets(resolver, config) < 0 ||
-        collect_uses(resolver, config) < 0 || make_groups(resolver, loop) < 0) {
-        return resolver_stop(resolver);
-    }
-    begin(resolver);
     return resolver;
 }
 
@@ -202,15 +349,14 @@ struct resolver *resolver_stop(struct resolver *resolver)
         return NULL;
     }
     dns_free(resolver->dns);
-    for (size_t i = 0; i < resolver->n_groups; i++) {
-        host_free(resolver->groups[i].host);
+    for (size_t i = 0; i < resolver->n_leaving; i++) {
+        host_free(resolver->leaving[i]);
     }
-    for (size_t i = 0; i < resolver->n_targets; i++) {
-        target_release(&resolver->targets[i]);
+    for (size_t i = 0; i < resolver->books.n_groups; i++) {
+        host_free(resolver->books.groups[i].host);
     }
-    free(resolver->groups);
-    free(resolver->uses);
-    free(resolver->targets);
+    free_books(&resolver->books);
+    free(resolver->leaving);
     free(resolver);
     return NULL;
 }

@@ -1,224 +1,218 @@
 #include "control/snapshot.h"
 
-#include "config/quote.h"
+#include "config/same.h"
+#include "control/roster.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Loads the identities, those of a configuration with errors too, so that all is told at once. */
-static int load_identities(struct snapshot *snapshot, struct problems *problems)
+/* A snapshot in the making. */
+struct making {
+    struct snapshot *snapshot;
+    const struct snapshot *before; /* NULL: none */
+    const struct ledger *ledger;
+    struct problems *problems;
+};
+
+/* ---- the parts that are read from files ---- */
+
+/* The part of `before` for the same certificate: mostly at the same place. */
+static const struct part *identity_before(const struct snapshot *before, size_t i,
+                                          const struct config_certificate *certificate)
 {
+    const struct config *config = before != NULL ? before->config : NULL;
+    if (config == NULL) {
+        return NULL;
+    }
+    if (i < config->n_certificates && same_certificate(&config->certificates[i], certificate)) {
+        return &before->identities[i];
+    }
+    for (size_t k = 0; k < config->n_certificates; k++) {
+        if (same_certificate(&config->certificates[k], certificate)) {
+            return &before->identities[k];
+        }
+    }
+    return NULL;
+}
+
+/* True when the certificate is told in one of the two ways; what else it is was noted. */
+static bool is_readable(const struct config_certificate *certificate)
+{
+    bool has_cert = certificate->cert.path != NULL, has_key = certificate->key.path != NULL;
+    bool has_whole = certificate->pkcs12.path != NULL;
+    return has_whole ? !has_cert && !has_key : has_cert && has_key;
+}
+
+/* Reads the identities, those of a configuration with errors too, so that all is told at once. */
+static int read_identities(const struct making *making)
+{
+    struct snapshot *snapshot = making->snapshot;
     const struct config *config = snapshot->config;
-    snapshot->identities = calloc(config->n_certificates + 1, sizeof(struct identity *));
+    snapshot->identities = calloc(config->n_certificates + 1, sizeof(*snapshot->identities));
     if (snapshot->identities == NULL) {
         return -1;
     }
     for (size_t i = 0; i < config->n_certificates; i++) {
         const struct config_certificate *certificate = &config->certificates[i];
-        const struct identity_source source = {
-            .cert = certificate->cert.path,
-            .key = certificate->key.path,
-            .pkcs12 = certificate->pkcs12.path,
-            .password_file = certificate->password_file.path,
-            .cert_place = certificate->cert.place,
-            .key_place = certificate->key.place,
-            .pkcs12_place = certificate->pkcs12.place,
-            .password_place = certificate->password_file.place,
-        };
-        bool has_parts = source.cert != NULL && source.key != NULL;
-        bool has_whole = source.pkcs12 != NULL && source.cert == NULL && source.key == NULL;
-        if (has_whole || (has_parts && source.pkcs12 == NULL)) {
-            snapshot->identities[i] = identity_load(&source, problems);
+        if (is_readable(certificate)) {
+            part_read_identity(&snapshot->identities[i], certificate,
+                               identity_before(making->before, i, certificate), making->problems);
         }
     }
     return 0;
 }
 
-/* A file of CAs and the trust that came of it, NULL when it is bad. */
-struct loaded {
-    const char *path;
-    struct trust *trust;
-    struct place place; /* where it was named first */
-};
+/* The part among `n` that is the trust of a service; the last one first, for neighbours are alike.
+ */
+static struct part *find_trust(struct part *parts, size_t n, const struct config_service *service)
+{
+    for (size_t i = n; i > 0; i--) {
+        if (part_is_trust_of(&parts[i - 1], service)) {
+            return &parts[i - 1];
+        }
+    }
+    return NULL;
+}
+
+static const struct part *trust_before(const struct snapshot *before, size_t i,
+                                       const struct config_service *service)
+{
+    if (before == NULL) {
+        return NULL;
+    }
+    if (i < before->n_trusts && part_is_trust_of(&before->trusts[i], service)) {
+        return &before->trusts[i];
+    }
+    return find_trust(before->trusts, before->n_trusts, service);
+}
 
 static bool is_same_place(struct place a, struct place b)
 {
     return a.line == b.line && strcmp(a.file, b.file) == 0;
 }
 
-/* Loads every file of CAs once, whoever uses it: a thousand services mostly share one. */
-static int load_trusts(struct snapshot *snapshot, struct problems *problems)
+/* A file that cannot be used is told in full once, and for its other users where that was. */
+static void note_again(const struct making *making, const struct part *part, size_t service)
 {
+    const struct config *config = making->snapshot->config;
+    size_t first = 0;
+    while (making->snapshot->trust_of[first] != part) {
+        first++;
+    }
+    const struct config_file *there = &config->services[first].ca,
+                             *here = &config->services[service].ca;
+    if (part->trust == NULL && !is_same_place(here->place, there->place)) {
+        problems_error(making->problems, here->place, "%s: cannot be used; see %s:%u", here->path,
+                       there->place.file, there->place.line);
+    }
+}
+
+/* Reads each set of CAs and CRLs once, whoever uses it. */
+static int read_trusts(const struct making *making)
+{
+    struct snapshot *snapshot = making->snapshot;
     const struct config *config = snapshot->config;
-    size_t n_loaded = 0;
-    struct loaded *loaded = calloc(config->n_services + 1, sizeof(*loaded));
-    snapshot->trusts = calloc(config->n_services + 1, sizeof(struct trust *));
-    if (loaded == NULL || snapshot->trusts == NULL) {
-        free(loaded);
+    snapshot->trusts = calloc(config->n_services + 1, sizeof(*snapshot->trusts));
+    snapshot->trust_of = calloc(config->n_services + 1, sizeof(*snapshot->trust_of));
+    if (snapshot->trusts == NULL || snapshot->trust_of == NULL) {
         return -1;
     }
-    for (size_t i = 0; i < config->n_services; i++) {
-        const struct config_file *ca = &config->services[i].ca;
-        size_t at = 0;
-        while (ca->path != NULL && at < n_loaded && strcmp(loaded[at].path, ca->path) != 0) {
-            at++;
-        }
-        if (ca->path != NULL && at == n_loaded) {
-            loaded[n_loaded++] =
-                (struct loaded){ca->path, trust_load(ca->path, ca->place, problems), ca->place};
-            snapshot->trusts[i] = loaded[at].trust;
-        } else if (ca->path != NULL && loaded[at].trust != NULL) {
-            snapshot->trusts[i] = trust_ref(loaded[at].trust);
-        } else if (ca->path != NULL && !is_same_place(ca->place, loaded[at].place)) {
-            problems_error(problems, ca->place, "%s: cannot be used; see %s:%u", ca->path,
-                           loaded[at].place.file, loaded[at].place.line);
-        }
-    }
-    free(loaded);
-    return 0;
-}
-
-/* The identity that a service presents; NULL when it presents none. */
-static struct identity *identity_of(const struct snapshot *snapshot,
-                                    const struct config_service *service)
-{
-    return service->certificate != NULL
-               ? snapshot->identities[service->certificate - snapshot->config->certificates]
-               : NULL;
-}
-
-static void note_bad_profile(const struct config_service *service, const char *why,
-                             struct problems *problems)
-{
-    char quoted[QUOTE_MAX];
-    if (service->priority != NULL) {
-        problems_error(problems, service->priority_place, "priority = %s: %s",
-                       quote_text(service->priority, quoted), why);
-    } else {
-        problems_error(problems, service->place, "the service \"%s\" cannot be made: %s",
-                       service->name, why);
-    }
-}
-
-/* What make_profile() would find, where nothing is made for other errors. */
-static void check_priorities(const struct config *config, struct problems *problems)
-{
     for (size_t i = 0; i < config->n_services; i++) {
         const struct config_service *service = &config->services[i];
-        const char *why;
-        if (service->priority != NULL && profile_check_priority(service->priority, &why) < 0) {
-            note_bad_profile(service, why, problems);
+        struct part *part = service->ca.path != NULL
+                                ? find_trust(snapshot->trusts, snapshot->n_trusts, service)
+                                : NULL;
+        if (part != NULL) {
+            note_again(making, part, i);
+        } else if (service->ca.path != NULL) {
+            part = &snapshot->trusts[snapshot->n_trusts++];
+            part_read_trust(part, service,
+                            trust_before(making->before, snapshot->n_trusts - 1, service),
+                            making->problems);
         }
-    }
-}
-
-/* Makes the profile of service `i`. Returns NULL after noting why. */
-static struct profile *make_profile(const struct snapshot *snapshot, size_t i,
-                                    struct problems *problems)
-{
-    static const enum profile_sni sni[] = {[CONFIG_SNI_HOST] = PROFILE_SNI_HOST,
-                                           [CONFIG_SNI_NAME] = PROFILE_SNI_NAME,
-                                           [CONFIG_SNI_OFF] = PROFILE_SNI_OFF};
-    const struct config_service *service = &snapshot->config->services[i];
-    const struct profile_options options = {
-        .identity = identity_of(snapshot, service),
-        .trust = snapshot->trusts[i],
-        .sni = sni[service->sni],
-        .sni_name = service->sni_name,
-        .names = service->verify_names,
-        .n_names = service->n_verify_names,
-        .allow_common_name = service->allow_common_name,
-        .pins = (const uint8_t(*)[32])(const void *)service->pins,
-        .n_pins = service->n_pins,
-        .alpn = (const char *const *)service->alpn,
-        .n_alpn = service->n_alpn,
-        .tls_min = service->tls_min,
-        .tls_max = service->tls_max,
-        .priority = service->priority,
-    };
-    const char *why;
-    struct profile *profile = profile_new(&options, &why);
-    if (profile == NULL) {
-        note_bad_profile(service, why, problems);
-    }
-    return profile;
-}
-
-/* Makes service `i`. Returns NULL after noting why. */
-static struct service *make_service(const struct snapshot *snapshot, size_t i,
-                                    struct problems *problems)
-{
-    const struct config_service *config = &snapshot->config->services[i];
-    struct profile *profile = make_profile(snapshot, i, problems);
-    if (profile == NULL) {
-        return NULL;
-    }
-    struct service *service = service_new(i, config->name, profile);
-    profile_unref(profile);
-    if (service == NULL) {
-        problems_error(problems, config->place, "out of memory; free some");
-        return NULL;
-    }
-    service->connect_timeout_ms = config->connect_timeout_ms;
-    service->handshake_timeout_ms = config->handshake_timeout_ms;
-    service->idle_timeout_ms = config->idle_timeout_ms;
-    service->close_timeout_ms = config->close_timeout_ms;
-    service->max_lifetime_ms = config->max_lifetime_ms;
-    service->max_connections = config->max_connections;
-    service->truncation_is_eof = config->truncation == CONFIG_TRUNCATION_EOF;
-    return service;
-}
-
-static int make_services(struct snapshot *snapshot, struct problems *problems)
-{
-    size_t n = snapshot->config->n_services;
-    snapshot->services = calloc(n + 1, sizeof(struct service *));
-    if (snapshot->services == NULL) {
-        return -1;
-    }
-    for (size_t i = 0; i < n; i++) {
-        snapshot->services[i] = make_service(snapshot, i, problems);
+        snapshot->trust_of[i] = part;
     }
     return 0;
 }
 
-/* Reads all that the configuration names. Services are made of good parts only. */
-static int fill(struct snapshot *snapshot, struct problems *problems)
+struct identity *snapshot_identity(const struct snapshot *snapshot, size_t service)
 {
-    if (load_identities(snapshot, problems) < 0 || load_trusts(snapshot, problems) < 0) {
+    const struct config *config = snapshot->config;
+    const struct config_certificate *certificate = config->services[service].certificate;
+    return certificate != NULL ? snapshot->identities[certificate - config->certificates].identity
+                               : NULL;
+}
+
+struct trust *snapshot_trust(const struct snapshot *snapshot, size_t service)
+{
+    return snapshot->trust_of[service]->trust;
+}
+
+int snapshot_hold(struct snapshot *snapshot, size_t i, struct service *service, const char *why)
+{
+    char *copy = strdup(why);
+    if (copy == NULL) {
         return -1;
     }
-    if (problems_errors(problems) > 0) {
-        check_priorities(snapshot->config, problems);
+    free(snapshot->held[i]);
+    snapshot->held[i] = copy;
+    service_ref(service);
+    service_unref(snapshot->services[i]);
+    snapshot->services[i] = service;
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+/* Reads all that the configuration names. Services are made of good parts only. */
+static int fill(const struct making *making)
+{
+    struct snapshot *snapshot = making->snapshot;
+    snapshot->held = calloc(snapshot->config->n_services + 1, sizeof(char *));
+    if (snapshot->held == NULL || read_identities(making) < 0 || read_trusts(making) < 0) {
+        return -1;
+    }
+    if (problems_errors(making->problems) > 0) {
+        roster_check_priorities(snapshot->config, making->problems);
         return 0;
     }
-    return make_services(snapshot, problems);
+    return roster_fill(snapshot, making->before, making->ledger, making->problems);
 }
 
 /* Frees a snapshot, also a half-filled one, but for its configuration. */
 static void free_parts(struct snapshot *snapshot)
 {
     const struct config *config = snapshot->config;
-    for (size_t i = 0; snapshot->services != NULL && i < config->n_services; i++) {
-        service_unref(snapshot->services[i]);
+    for (size_t i = 0; i < config->n_services; i++) {
+        if (snapshot->services != NULL) {
+            service_unref(snapshot->services[i]);
+        }
+        if (snapshot->held != NULL) {
+            free(snapshot->held[i]);
+        }
     }
-    for (size_t i = 0; snapshot->trusts != NULL && i < config->n_services; i++) {
-        trust_unref(snapshot->trusts[i]);
+    for (size_t i = 0; snapshot->trusts != NULL && i < snapshot->n_trusts; i++) {
+        part_release(&snapshot->trusts[i]);
     }
     for (size_t i = 0; snapshot->identities != NULL && i < config->n_certificates; i++) {
-        identity_unref(snapshot->identities[i]);
+        part_release(&snapshot->identities[i]);
     }
     free(snapshot->services);
+    free(snapshot->was);
+    free(snapshot->held);
+    free(snapshot->trust_of);
     free(snapshot->trusts);
     free(snapshot->identities);
     free(snapshot);
 }
 
-struct snapshot *snapshot_load(const char *path, struct problems *problems,
+struct snapshot *snapshot_load(const char *path, const struct snapshot *before,
+                               const struct ledger *ledger, struct problems *problems,
                                struct config **ret_config)
 {
     struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
     struct config *config = config_load(path, problems);
+    const struct making making = {snapshot, before, ledger, problems};
     if (snapshot == NULL || config == NULL) {
         problems_error(problems, (struct place){path, 0}, "out of memory; free some");
         free(snapshot);
@@ -226,7 +220,7 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems,
         return NULL;
     }
     snapshot->config = config;
-    if (fill(snapshot, problems) < 0) {
+    if (fill(&making) < 0) {
         problems_error(problems, (struct place){path, 0}, "out of memory; free some");
     }
     if (problems_errors(problems) > 0) {
@@ -234,6 +228,102 @@ struct snapshot *snapshot_load(const char *path, struct problems *problems,
         *ret_config = config;
         return NULL;
     }
+    return snapshot;
+}
+
+/* ---- the same with files that have changed ---- */
+
+static void keep_first_error(void *ctx, bool is_error, const char *text)
+{
+    char **first = ctx;
+    if (is_error && *first == NULL) {
+        *first = strdup(text);
+    }
+}
+
+/* A part whose files are bad goes on with what it has. */
+static int keep(struct part *part, const struct part *before, const struct problems *problems)
+{
+    char *why = NULL;
+    problems_each(problems, keep_first_error, &why);
+    int rc = why != NULL ? part_keep(part, before, why) : -1;
+    free(why);
+    return rc;
+}
+
+static int refresh_identity(struct snapshot *snapshot, const struct snapshot *before, size_t i)
+{
+    struct problems *problems = problems_new();
+    if (problems == NULL) {
+        return -1;
+    }
+    struct part *part = &snapshot->identities[i];
+    int rc = part_read_identity(part, &before->config->certificates[i], &before->identities[i],
+                                problems);
+    rc = rc < 0 ? keep(part, &before->identities[i], problems) : 0;
+    problems_free(problems);
+    return rc;
+}
+
+static int refresh_trust(struct snapshot *snapshot, const struct snapshot *before, size_t i)
+{
+    struct problems *problems = problems_new();
+    size_t user = 0;
+    if (problems == NULL) {
+        return -1;
+    }
+    while (before->trust_of[user] != &before->trusts[i]) {
+        user++;
+    }
+    struct part *part = &snapshot->trusts[i];
+    int rc = part_read_trust(part, &before->config->services[user], &before->trusts[i], problems);
+    rc = rc < 0 ? keep(part, &before->trusts[i], problems) : 0;
+    problems_free(problems);
+    return rc;
+}
+
+static int refresh_parts(struct snapshot *snapshot, const struct snapshot *before)
+{
+    const struct config *config = snapshot->config;
+    snapshot->identities = calloc(config->n_certificates + 1, sizeof(*snapshot->identities));
+    snapshot->trusts = calloc(before->n_trusts + 1, sizeof(*snapshot->trusts));
+    snapshot->trust_of = calloc(config->n_services + 1, sizeof(*snapshot->trust_of));
+    snapshot->held = calloc(config->n_services + 1, sizeof(char *));
+    if (snapshot->identities == NULL || snapshot->trusts == NULL || snapshot->trust_of == NULL ||
+        snapshot->held == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < config->n_certificates; i++) {
+        if (refresh_identity(snapshot, before, i) < 0) {
+            return -1;
+        }
+    }
+    while (snapshot->n_trusts < before->n_trusts) {
+        if (refresh_trust(snapshot, before, snapshot->n_trusts++) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < config->n_services; i++) {
+        snapshot->trust_of[i] = &snapshot->trusts[before->trust_of[i] - before->trusts];
+    }
+    return 0;
+}
+
+struct snapshot *snapshot_refresh(const struct snapshot *before)
+{
+    struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    struct problems *problems = problems_new();
+    if (snapshot == NULL || problems == NULL) {
+        free(snapshot);
+        problems_free(problems);
+        return NULL;
+    }
+    snapshot->config = config_ref(before->config);
+    if (refresh_parts(snapshot, before) < 0 || roster_fill(snapshot, before, NULL, problems) < 0 ||
+        problems_errors(problems) > 0) {
+        snapshot = snapshot_free(snapshot);
+    }
+    problems_free(problems);
     return snapshot;
 }
 

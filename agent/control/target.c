@@ -8,11 +8,34 @@
 
 #define DETAIL_LEN 512
 
-int target_init(struct target *target, const struct config_service *service)
+int target_init(struct target *target, size_t id, const struct config_service *service)
 {
+    target->id = id;
     target->service = service;
     target->hosts = calloc(service->n_addresses, sizeof(*target->hosts));
     return target->hosts != NULL ? 0 : -1;
+}
+
+int64_t target_age_ms(const struct target *target)
+{
+    int64_t oldest = -1;
+    for (size_t i = 0; i < target->service->n_addresses; i++) {
+        int64_t age = target->hosts[i] != NULL ? host_age_ms(target->hosts[i]) : oldest;
+        if (target->hosts[i] != NULL && age < 0) {
+            return -1;
+        }
+        oldest = age > oldest ? age : oldest;
+    }
+    return oldest;
+}
+
+const char *target_failure(const struct target *target)
+{
+    const char *failure = NULL;
+    for (size_t i = 0; i < target->service->n_addresses && failure == NULL; i++) {
+        failure = target->hosts[i] != NULL ? host_failure(target->hosts[i]) : NULL;
+    }
+    return failure;
 }
 
 void target_release(struct target *target)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,7 +40,7 @@ static int check_port_is_free(const struct addr *addr)
     return bind(fd, &addr->sa, addr->len);
 }
 
-static int open_tcp(const struct addr *addr)
+static int bind_tcp(const struct addr *addr)
 {
     const int on = 1;
     AUTO_CLOSE int fd = open_stream(addr->sa.sa_family);
@@ -47,15 +48,15 @@ static int open_tcp(const struct addr *addr)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) {
         return -1;
     }
-    if (set_family(fd, addr) < 0 || bind(fd, &addr->sa, addr->len) < 0 || listen(fd, BACKLOG) < 0) {
+    if (set_family(fd, addr) < 0 || bind(fd, &addr->sa, addr->len) < 0) {
         return -1;
     }
     return cleanup_steal_fd(&fd);
 }
 
 /* Finds out whether what stands at the path may be replaced: nothing, or a socket that nobody
- * listens on. */
-static int check_replaceable(const struct addr *addr)
+ * listens on or that is shared. */
+static int check_replaceable(const struct addr *addr, bool is_shared)
 {
     struct stat status;
     if (lstat(addr->un.sun_path, &status) < 0) {
@@ -64,6 +65,9 @@ static int check_replaceable(const struct addr *addr)
     if (!S_ISSOCK(status.st_mode)) {
         errno = EEXIST;
         return -1;
+    }
+    if (is_shared) {
+        return 0;
     }
     AUTO_CLOSE int probe = open_stream(AF_UNIX);
     if (probe < 0) {
@@ -84,37 +88,46 @@ static int admit(const struct addr *hidden, const struct listener_access *access
     return (!ours && chown(path, access->user, access->group) < 0) ? -1 : chmod(path, access->mode);
 }
 
-/* A name beside the final one; shorter than `PATH.PID` where that is too long for a socket. */
+/* FNV-1a. */
+static uint32_t hash(const char *text)
+{
+    uint32_t hash = 2166136261U;
+    for (const char *at = text; *at != '\0'; at++) {
+        hash = (hash ^ (unsigned char)*at) * 16777619U;
+    }
+    return hash;
+}
+
+/* A name beside the final one, always the same, so that what a killed process left is replaced;
+ * shorter than `PATH.new` where that is too long for a socket. */
 static int hide(const struct addr *addr, struct addr *ret_hidden)
 {
     char path[sizeof(addr->un.sun_path) + 32];
-    snprintf(path, sizeof(path), "%s.%d", addr->un.sun_path, (int)getpid());
+    snprintf(path, sizeof(path), "%s.new", addr->un.sun_path);
     if (addr_from_path(path, ret_hidden) == 0) {
         return 0;
     }
     const char *slash = strrchr(addr->un.sun_path, '/');
     int folder = slash != NULL ? (int)(slash - addr->un.sun_path) + 1 : 0;
-    snprintf(path, sizeof(path), "%.*s.%d", folder, addr->un.sun_path, (int)getpid());
+    snprintf(path, sizeof(path), "%.*s.%08x", folder, addr->un.sun_path, hash(addr->un.sun_path));
     return addr_from_path(path, ret_hidden);
 }
 
+/* Opens it under its hidden name. */
 static int open_unix(const struct addr *addr, const struct listener_access *access)
 {
     struct addr hidden;
     AUTO_CLOSE int fd = open_stream(AF_UNIX);
-    if (fd < 0 || check_replaceable(addr) < 0 || hide(addr, &hidden) < 0 ||
-        check_replaceable(&hidden) < 0) {
+    if (fd < 0 || check_replaceable(addr, access->is_shared) < 0 || hide(addr, &hidden) < 0 ||
+        check_replaceable(&hidden, false) < 0) {
         return -1;
     }
     (void)unlink(hidden.un.sun_path);
     if (bind(fd, &hidden.sa, hidden.len) < 0) {
         return -1;
     }
-    if (admit(&hidden, access) < 0 || listen(fd, BACKLOG) < 0 ||
-        rename(hidden.un.sun_path, addr->un.sun_path) < 0) {
-        int error = errno;
-        (void)unlink(hidden.un.sun_path);
-        errno = error;
+    if (admit(&hidden, access) < 0 || listen(fd, BACKLOG) < 0) {
+        listener_discard(addr);
         return -1;
     }
     return cleanup_steal_fd(&fd);
@@ -129,32 +142,88 @@ static void close_all(const int *fds, size_t n)
     errno = error;
 }
 
-int listener_open(const struct addr *addr, const struct listener_access *access, int *ret_fds,
-                  size_t n)
+/* One socket for each worker. */
+static int bind_ports(const struct addr *addr, bool is_shared, int *ret_fds, size_t n)
 {
-    bool is_unix = addr->sa.sa_family == AF_UNIX;
-    if (!is_unix && check_port_is_free(addr) < 0) {
+    if (!is_shared && check_port_is_free(addr) < 0) {
         return -1;
     }
     for (size_t i = 0; i < n; i++) {
-        int fd;
-        if (!is_unix) {
-            fd = open_tcp(addr);
-        } else if (i == 0) {
-            fd = open_unix(addr, access);
-        } else {
-            fd = fcntl(ret_fds[0], F_DUPFD_CLOEXEC, 0);
-        }
-        if (fd < 0) {
-            if (is_unix && i > 0) {
-                (void)unlink(addr->un.sun_path);
-            }
+        ret_fds[i] = bind_tcp(addr);
+        if (ret_fds[i] < 0) {
             close_all(ret_fds, i);
             return -1;
         }
-        ret_fds[i] = fd;
     }
     return 0;
+}
+
+int listener_duplicate(int fd, int *ret_fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ret_fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (ret_fds[i] < 0) {
+            close_all(ret_fds, i);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int duplicate_unix(const struct addr *addr, const struct listener_access *access,
+                          int *ret_fds, size_t n)
+{
+    ret_fds[0] = open_unix(addr, access);
+    if (ret_fds[0] < 0) {
+        return -1;
+    }
+    if (listener_duplicate(ret_fds[0], ret_fds + 1, n - 1) < 0) {
+        listener_discard(addr);
+        close_all(ret_fds, 1);
+        return -1;
+    }
+    return 0;
+}
+
+int listener_open(const struct addr *addr, const struct listener_access *access, int *ret_fds,
+                  size_t n)
+{
+    int rc = addr->sa.sa_family == AF_UNIX ? duplicate_unix(addr, access, ret_fds, n)
+                                           : bind_ports(addr, access->is_shared, ret_fds, n);
+    if (rc < 0 || access->is_held) {
+        return rc;
+    }
+    if (listener_show(addr, ret_fds, n) < 0) {
+        listener_discard(addr);
+        close_all(ret_fds, n);
+        return -1;
+    }
+    return 0;
+}
+
+int listener_show(const struct addr *addr, const int *fds, size_t n)
+{
+    if (addr->sa.sa_family == AF_UNIX) {
+        struct addr hidden;
+        return hide(addr, &hidden) < 0 ? -1 : rename(hidden.un.sun_path, addr->un.sun_path);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (listen(fds[i], BACKLOG) < 0) {
+            return -1;
+        }
+        listener_gather(fds[i]);
+    }
+    return 0;
+}
+
+void listener_discard(const struct addr *addr)
+{
+    struct addr hidden;
+    int error = errno;
+    if (addr->sa.sa_family == AF_UNIX && hide(addr, &hidden) == 0) {
+        (void)unlink(hidden.un.sun_path);
+    }
+    errno = error;
 }
 
 int listener_remember(const struct addr *addr, struct listener_file *ret_file)
@@ -175,4 +244,20 @@ void listener_unlink(const struct listener_file *file)
         status.st_ino == file->inode) {
         (void)unlink(path);
     }
+}
+
+void listener_yield(int fd, unsigned n_own)
+{
+    /* The kernel numbers the sockets of a port in the order in which they came, and puts the last
+     * one in the place of one that is closed: the first behind ours is another's as long as ours
+     * are open. Where there is no socket of that number, it spreads the callers as before. */
+    struct sock_filter steps[] = {BPF_STMT(BPF_RET | BPF_K, n_own)};
+    struct sock_fprog program = {.len = 1, .filter = steps};
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program));
+}
+
+void listener_gather(int fd)
+{
+    const int unused = 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof(unused));
 }

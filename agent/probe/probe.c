@@ -39,10 +39,9 @@ static void describe_certificates(const struct snapshot *snapshot, size_t i,
 {
     const struct config_service *service = report->service;
     if (service->certificate != NULL) {
-        size_t own = (size_t)(service->certificate - snapshot->config->certificates);
-        report->own = identity_facts(snapshot->identities[own], &report->n_own);
+        report->own = identity_facts(snapshot_identity(snapshot, i), &report->n_own);
     }
-    report->cas = trust_facts(snapshot->trusts[i], &report->n_cas);
+    report->cas = trust_facts(snapshot_trust(snapshot, i), &report->n_cas);
     if (report->n_cas == 0) {
         report->cas = NULL;
     }

@@ -39,5 +39,9 @@ struct profile *profile_new(const struct profile_options *options, const char **
 /* Tells whether a profile could be made with this priority string. Returns -1 as profile_new(). */
 int profile_check_priority(const char *priority, const char **ret_why);
 
+/* What it presents, NULL: nothing; and whom it trusts. */
+const struct identity *profile_identity(const struct profile *profile);
+const struct trust *profile_trust(const struct profile *profile);
+
 struct profile *profile_ref(struct profile *profile);
 struct profile *profile_unref(struct profile *profile); /* accepts NULL; returns NULL */

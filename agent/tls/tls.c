@@ -1,5 +1,8 @@
 #include "tls/tls.h"
 
+#include "base/cleanup.h"
+#include "certs/der.h"
+#include "certs/release.h"
 #include "tls/alert.h"
 #include "tls/diagnosis.h"
 #include "tls/profile_fields.h"
@@ -343,6 +346,38 @@ bool tls_is_confirmed(const struct tls *tls)
 bool tls_has_declined(const struct tls *tls)
 {
     return tls->declined;
+}
+
+bool tls_would_pass(struct tls *tls, struct profile *profile, struct failure *ret_failure)
+{
+    if (!tls->established) {
+        failure_set(ret_failure, REASON_internal, "the handshake is not complete");
+        return false;
+    }
+    gnutls_session_t session = tls->session;
+    gnutls_certificate_credentials_t own = handles_of_trust(tls->profile->trust);
+    gnutls_certificate_credentials_t others = handles_of_trust(profile->trust);
+    bool passes = false;
+    if (gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, others) < 0) {
+        failure_set(ret_failure, REASON_internal, "out of memory");
+    } else {
+        passes = verify_peer(session, profile, &tls->host, ret_failure) == 0;
+    }
+    /* Replaces what is there, which takes no memory. */
+    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, own);
+    return passes;
+}
+
+time_t tls_peer_not_after(const struct tls *tls)
+{
+    AUTO(release_crt) gnutls_x509_crt_t leaf = NULL;
+    unsigned n = 0;
+    const gnutls_datum_t *chain = gnutls_certificate_get_peers(tls->session, &n);
+    if (chain == NULL || n == 0 || der_import(&chain[0], &leaf) < 0) {
+        return 0;
+    }
+    time_t end = gnutls_x509_crt_get_expiration_time(leaf);
+    return end != (time_t)-1 ? end : 0;
 }
 
 const char *tls_library_version(void)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Plaintext of one record at most (RFC 8446 section 5.1). */
 #define TLS_RECORD_MAX 16384
@@ -88,6 +89,15 @@ bool tls_is_confirmed(const struct tls *tls);
 
 /* True when the peer asked for a renegotiation (TLS 1.2): it may wait for it in vain. */
 bool tls_has_declined(const struct tls *tls);
+
+/* Judges the peer of an established session anew, by the rules of another profile: its CAs, CRLs,
+ * names and pins. Dates count as well, by the clock of now. The session is not disturbed. Returns
+ * false with the reason in `ret_failure` when it would not pass. */
+bool tls_would_pass(struct tls *tls, struct profile *profile, struct failure *ret_failure);
+
+/* The end of validity of the certificate that the peer presented last, accepted or not; 0: none has
+ * been seen. */
+time_t tls_peer_not_after(const struct tls *tls);
 
 /* The version of the GnuTLS library in use. */
 const char *tls_library_version(void);

@@ -6,6 +6,7 @@
 #include "tls/pin.h"
 #include "tls/profile_fields.h"
 #include "tls/refusal.h"
+#include "tls/revocation.h"
 #include "tls/san.h"
 
 #include <stdint.h>
@@ -21,7 +22,10 @@ static int check_chain(gnutls_session_t session, const gnutls_datum_t *chain, un
         .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_SERVER,
     };
     unsigned status = GNUTLS_CERT_INVALID;
+    struct revocation revocation;
+    revocation_begin(&revocation, session, profile->trust, &chain[0]);
     int rc = gnutls_certificate_verify_peers(session, &purpose, 1, &status);
+    revocation_end(&revocation, session);
     if (rc < 0) {
         failure_set(ret_failure,
                     rc == GNUTLS_E_MEMORY_ERROR ? REASON_internal : REASON_cert_untrusted,
@@ -29,7 +33,7 @@ static int check_chain(gnutls_session_t session, const gnutls_datum_t *chain, un
         return -1;
     }
     if (status == 0) {
-        return 0;
+        return revocation_judge(&revocation, ret_failure);
     }
     refusal_explain(chain, n, status, profile->trust, ret_failure);
     return -1;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/listener.h"
 #include "net/socket.h"
 #include "worker/deadline.h"
 #include "worker/session.h"
@@ -24,10 +25,21 @@
 
 #define TOLD_EVERY_MS 10000
 
+/* On a port that another process shares from now on: callers whose connection is under way to us
+ * get so long to come. */
+#define LINGER_MS 100
+
+/* How often what an older process has said of the port is taken back; see listener_gather(). */
+#define GATHER_MS 60000
+
 struct acceptor {
     struct list link; /* in worker->acceptors */
     struct worker *worker;
     struct slot *slot;
+    uint64_t door;
+    enum change_queue queue;
+    bool is_leaving; /* when `pause` is over */
+    uint64_t gathered_ms;
     struct watch *watch;
     struct deadline *pause;
 };
@@ -73,10 +85,21 @@ static int accept_one(struct acceptor *acceptor)
     return 0;
 }
 
+static void gather(struct acceptor *acceptor)
+{
+    uint64_t now = uv_now(&acceptor->worker->loop);
+    if (acceptor->queue == CHANGE_QUEUE_SHARED && !acceptor->is_leaving &&
+        now - acceptor->gathered_ms >= GATHER_MS) {
+        acceptor->gathered_ms = now;
+        listener_gather(watch_fd(acceptor->watch));
+    }
+}
+
 static void on_ready(void *ctx, unsigned events)
 {
     struct acceptor *acceptor = ctx;
     (void)events;
+    gather(acceptor);
     for (unsigned i = 0; i < ACCEPT_MAX; i++) {
         int error = accept_one(acceptor);
         if (error != 0 && !is_passing(error)) {
@@ -88,13 +111,35 @@ static void on_ready(void *ctx, unsigned events)
     }
 }
 
+/* Takes in who is already queued, unless the queue outlives us. */
+static void take_in(struct acceptor *acceptor)
+{
+    int error = acceptor->queue == CHANGE_QUEUE_LENT ? EAGAIN : 0;
+    for (unsigned i = 0; i < DRAIN_MAX && (error == 0 || is_passing(error)); i++) {
+        error = accept_one(acceptor);
+    }
+}
+
+static void leave(struct acceptor *acceptor)
+{
+    struct worker *worker = acceptor->worker;
+    take_in(acceptor);
+    acceptor_stop(&acceptor->link);
+    worker_tell_if_drained(worker);
+}
+
 static void on_pause_over(void *ctx)
 {
     struct acceptor *acceptor = ctx;
-    watch_want(acceptor->watch, WATCH_READ);
+    if (acceptor->is_leaving) {
+        leave(acceptor);
+    } else {
+        watch_want(acceptor->watch, WATCH_READ);
+    }
 }
 
-int acceptor_start(struct worker *worker, struct slot *slot, int fd)
+int acceptor_start(struct worker *worker, struct slot *slot, uint64_t door, int fd,
+                   enum change_queue queue)
 {
     struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
     if (acceptor == NULL) {
@@ -103,6 +148,9 @@ int acceptor_start(struct worker *worker, struct slot *slot, int fd)
     }
     acceptor->worker = worker;
     acceptor->slot = slot;
+    acceptor->door = door;
+    acceptor->queue = queue;
+    acceptor->gathered_ms = uv_now(&worker->loop);
     list_append(&worker->acceptors, &acceptor->link);
     acceptor->watch = watch_open(&worker->loop, fd, on_ready, acceptor);
     acceptor->pause = deadline_new(&worker->loop, on_pause_over, acceptor);
@@ -114,14 +162,45 @@ int acceptor_start(struct worker *worker, struct slot *slot, int fd)
     return 0;
 }
 
+/* NULL where it could not be started, for want of memory. */
+static struct acceptor *find(struct worker *worker, uint64_t door)
+{
+    LIST_EACH (link, &worker->acceptors) {
+        struct acceptor *acceptor = list_item(link, struct acceptor, link);
+        if (acceptor->door == door) {
+            return acceptor;
+        }
+    }
+    return NULL;
+}
+
+void acceptor_move(struct worker *worker, uint64_t door, struct slot *slot)
+{
+    struct acceptor *acceptor = find(worker, door);
+    if (acceptor != NULL) {
+        acceptor->slot = slot;
+    }
+}
+
+void acceptor_close(struct worker *worker, uint64_t door)
+{
+    struct acceptor *acceptor = find(worker, door);
+    if (acceptor != NULL) {
+        take_in(acceptor);
+        acceptor_stop(&acceptor->link);
+    }
+}
+
 void acceptor_drain(struct list *link)
 {
     struct acceptor *acceptor = list_item(link, struct acceptor, link);
-    int error = 0;
-    for (unsigned i = 0; i < DRAIN_MAX && (error == 0 || is_passing(error)); i++) {
-        error = accept_one(acceptor);
+    if (acceptor->queue == CHANGE_QUEUE_SHARED) {
+        listener_yield(watch_fd(acceptor->watch), acceptor->worker->n_peers);
+        acceptor->is_leaving = true;
+        deadline_set(acceptor->pause, LINGER_MS);
+    } else {
+        leave(acceptor);
     }
-    acceptor_stop(link);
 }
 
 void acceptor_stop(struct list *link)

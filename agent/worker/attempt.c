@@ -18,7 +18,7 @@ struct attempt {
     struct upstream upstream;
     struct deadline *deadline;
     bool connecting;
-    uint64_t connected_ns;
+    uint64_t began_ns, connected_ns;
 };
 
 /* To be the last thing that a callback does: the attempt may be gone when it returns. */
@@ -185,6 +185,7 @@ struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch,
     attempt->events = events;
     attempt->ctx = ctx;
     attempt->connecting = true;
+    attempt->began_ns = uv_hrtime();
     if (open_upstream(attempt, endpoint) < 0) {
         socket_explain(errno, ret_failure);
         return attempt_cancel(attempt);
@@ -205,6 +206,11 @@ const struct addr *attempt_addr(const struct attempt *attempt)
 struct tls *attempt_tls(const struct attempt *attempt)
 {
     return attempt->upstream.tls;
+}
+
+uint64_t attempt_began_ns(const struct attempt *attempt)
+{
+    return attempt->began_ns;
 }
 
 uint64_t attempt_connected_ns(const struct attempt *attempt)

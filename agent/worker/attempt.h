@@ -36,7 +36,8 @@ const struct addr *attempt_addr(const struct attempt *attempt);
  * attempt_take(). */
 struct tls *attempt_tls(const struct attempt *attempt);
 
-/* When TCP was connected, on the clock of uv_hrtime(); 0: it is not. */
+/* When the attempt began, and when TCP was connected, on the clock of uv_hrtime(); 0: it is not. */
+uint64_t attempt_began_ns(const struct attempt *attempt);
 uint64_t attempt_connected_ns(const struct attempt *attempt);
 
 /* Moves the established upstream to `ret_upstream`; to be called from `established`. */

@@ -2,10 +2,14 @@
 
 #include <stdlib.h>
 
+/* What is so late was kept from happening. */
+#define LATE_MS 100
+
 struct deadline {
     uv_timer_t timer; /* first: libuv hands back a pointer to it */
     deadline_passed *passed;
     void *ctx;
+    uint64_t due_ms;
 };
 
 struct deadline *deadline_new(uv_loop_t *loop, deadline_passed *passed, void *ctx)
@@ -20,9 +24,16 @@ struct deadline *deadline_new(uv_loop_t *loop, deadline_passed *passed, void *ct
     return deadline;
 }
 
+/* libuv looks at timers before it looks at sockets. When the process was stopped, or a turn took
+ * long, what came in time lies there unread: it is given one turn. */
 static void on_timer(uv_timer_t *timer)
 {
     struct deadline *deadline = (struct deadline *)timer;
+    if (uv_now(timer->loop) - deadline->due_ms >= LATE_MS) {
+        deadline->due_ms = uv_now(timer->loop);
+        uv_timer_start(timer, on_timer, 1, 0); /* with 0 it would not wait for the turn */
+        return;
+    }
     deadline->passed(deadline->ctx);
 }
 
@@ -31,6 +42,7 @@ void deadline_set(struct deadline *deadline, uint64_t ms)
     /* libuv counts from the start of the loop's turn, which a long one makes too early, and in
      * whole milliseconds, of which the first has partly passed. */
     uv_update_time(deadline->timer.loop);
+    deadline->due_ms = uv_now(deadline->timer.loop) + ms + 1;
     uv_timer_start(&deadline->timer, on_timer, ms + 1, 0);
 }
 

@@ -37,7 +37,8 @@ static bool fold(const struct dialer *dialer, const char *upstream, const struct
     struct failure located;
     failure_set(&located, failure->reason, "%s: %s", upstream, failure->detail);
     located.by_peer = failure->by_peer;
-    return tally_fold(dialer->service->attempts, &located, clock_ms(), &dialer->worker->watcher);
+    return tally_fold(dialer->service->account->attempts, &located, clock_ms(),
+                      &dialer->worker->watcher);
 }
 
 static void log_attempt(const struct dialer *dialer, const struct addr *addr,
@@ -60,7 +61,12 @@ static void log_attempt(const struct dialer *dialer, const struct addr *addr,
 static void note_failure(struct dialer *dialer, const struct addr *addr, bool connected,
                          const struct failure *failure)
 {
-    tally_add(dialer->service->attempts, failure->reason);
+    struct account *account = dialer->service->account;
+    tally_add(account->attempts, failure->reason, failure->by_peer);
+    if (connected) {
+        tally_add(account->handshakes, failure->reason, failure->by_peer);
+    }
+    account_note_failure(account, failure);
     if (dialer->endpoints->n > 1) {
         log_attempt(dialer, addr, failure);
     }
@@ -131,12 +137,36 @@ static void settle(struct dialer *dialer)
     events->lost(ctx, &failure, &addr);
 }
 
+/* What is seen of a backend's certificate, be it refused or not. */
+static void note_certificate(struct account *account, const struct tls *tls)
+{
+    time_t not_after = tls_peer_not_after(tls);
+    if (not_after != 0) {
+        atomic_store_explicit(&account->backend_not_after, not_after, memory_order_relaxed);
+    }
+}
+
+static void note_success(const struct dialer *dialer, const struct attempt *attempt)
+{
+    struct account *account = dialer->service->account;
+    const struct tls *tls = attempt_tls(attempt);
+    uint64_t began = attempt_began_ns(attempt), connected = attempt_connected_ns(attempt);
+    bool is_resumed = tls_is_resumed(tls);
+    histogram_add(&account->connecting, (connected - began) / 1000);
+    histogram_add(&account->handshaking, (uv_hrtime() - connected) / 1000);
+    atomic_fetch_add_explicit(is_resumed ? &account->resumed : &account->full, 1,
+                              memory_order_relaxed);
+    atomic_store_explicit(&account->succeeded_ms, clock_ms(), memory_order_relaxed);
+    note_certificate(account, tls);
+}
+
 static void on_established(void *ctx, struct attempt *attempt, struct tls_input *rest)
 {
     struct dialer *dialer = ctx;
     const struct dialer_events *events = dialer->events;
     void *owner = dialer->ctx;
     struct upstream upstream;
+    note_success(dialer, attempt);
     attempt_take(attempt, &upstream);
     dialer_cancel(dialer);
     events->won(owner, &upstream, rest);
@@ -145,6 +175,7 @@ static void on_established(void *ctx, struct attempt *attempt, struct tls_input 
 static void on_failed(void *ctx, struct attempt *attempt, const struct failure *failure)
 {
     struct dialer *dialer = ctx;
+    note_certificate(dialer->service->account, attempt_tls(attempt));
     note_failure(dialer, attempt_addr(attempt), !attempt_is_connecting(attempt), failure);
     drop(dialer, attempt);
     begin_next(dialer);

@@ -48,6 +48,7 @@ static void pass_on_end(struct relay *relay)
 static void encrypt(struct relay *relay, const uint8_t *plain, size_t len)
 {
     relay->sent += len;
+    atomic_fetch_add_explicit(&relay->service->account->sent, len, memory_order_relaxed);
     moved(relay);
     if (tls_write(relay->upstream.tls, plain, len, &relay->worker->scratch.flight) == TLS_FAILED) {
         buf_clear(&relay->worker->scratch.flight);
@@ -113,6 +114,7 @@ void pump_to_caller(struct relay *relay)
 static void deliver(struct relay *relay, const uint8_t *plain, size_t len)
 {
     relay->received += len;
+    atomic_fetch_add_explicit(&relay->service->account->received, len, memory_order_relaxed);
     moved(relay);
     ssize_t n = socket_send(watch_fd(relay->caller), plain, len);
     if (n < 0 && !socket_would_block(errno)) {

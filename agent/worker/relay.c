@@ -215,6 +215,17 @@ bool relay_caller_is_served(const struct relay *relay)
     return relay->caller_told;
 }
 
+bool relay_is_quiet(const struct relay *relay, uint64_t ms)
+{
+    return uv_now(&relay->worker->loop) >= relay->moved_ms + ms &&
+           buf_len(&relay->to_caller) == 0 && buf_len(&relay->upstream.unsent) == 0;
+}
+
+bool relay_would_pass(struct relay *relay, struct profile *profile, struct failure *ret_failure)
+{
+    return tls_would_pass(relay->upstream.tls, profile, ret_failure);
+}
+
 const struct tls *relay_tls(const struct relay *relay)
 {
     return relay->upstream.tls;

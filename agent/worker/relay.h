@@ -35,6 +35,12 @@ uint64_t relay_received(const struct relay *relay);
  * still waits in the kernel is lost if the caller's socket is reset. */
 bool relay_caller_is_served(const struct relay *relay);
 
+/* True when nothing is on its way through the relay, and nothing was for that long. */
+bool relay_is_quiet(const struct relay *relay, uint64_t ms);
+
+/* As tls_would_pass(). */
+bool relay_would_pass(struct relay *relay, struct profile *profile, struct failure *ret_failure);
+
 const struct tls *relay_tls(const struct relay *relay);
 
 /* Closes the upstream and frees the relay. With `abort` the backend sees a reset, so that it does

@@ -12,20 +12,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* For how long no byte may have moved when a connection counts as quiet. */
+#define QUIET_MS 1000
+
 /* The state of a session is which of `dialer` and `relay` is there: neither while it waits for its
  * endpoints, then the one, then the other. */
 struct session {
-    struct list link;    /* in worker->sessions */
-    struct list waiting; /* in slot->waiting, while there are no endpoints */
+    struct list link; /* in worker->sessions */
+    struct list
+        queue; /* in slot->waiting while there are no endpoints, or in a retirement's list */
     struct worker *worker;
-    struct slot *slot;
     struct service *service; /* a reference: the slot may move on to another */
 
     struct addr caller_addr, upstream_addr; /* upstream_addr.len 0: none was reached */
     struct watch *caller;
-    bool has_place;            /* among the service's max_connections */
-    struct deadline *deadline; /* of the wait for endpoints, later of the life time */
+    bool has_place; /* among the service's max_connections */
+    struct deadline
+        *deadline; /* of the wait for endpoints, later of the life time and retirement */
     uint64_t accepted_ms;
+    struct retirement_terms replaced; /* end_ms 0: what it was made with is in use */
+    struct retirement_terms expiring; /* end_ms 0: its certificate is not about to run out */
+    const char *why;                  /* it was replaced */
 
     struct dialer *dialer;
     struct relay *relay;
@@ -38,10 +45,19 @@ static bool is_ordinary(enum reason reason)
     case REASON_caller_closed:
     case REASON_caller_reset:
     case REASON_lifetime_reached:
+    case REASON_retired:
         return true;
     default:
         return false;
     }
+}
+
+/* True for what makes a service one that fails: whatever kept or took the backend from us, but not
+ * the silence of both sides. */
+static bool is_of_backend(const struct failure *failure)
+{
+    return reason_side(failure->reason, failure->by_peer) != SIDE_LOCAL &&
+           failure->reason != REASON_idle_timeout && failure->reason != REASON_close_timeout;
 }
 
 static void log_relay(struct log_line *line, const struct relay *relay)
@@ -58,10 +74,14 @@ static void log_relay(struct log_line *line, const struct relay *relay)
 /* Counts the end, and tells at which level its line is written. */
 static enum log_level count_end(const struct session *session, const struct failure *failure)
 {
-    struct tally *tally = session->service->connections;
-    tally_add(tally, failure->reason);
+    struct account *account = session->service->account;
+    struct tally *tally = account->connections;
+    tally_add(tally, failure->reason, failure->by_peer);
     if (is_ordinary(failure->reason)) {
         return LEVEL_INFO;
+    }
+    if (is_of_backend(failure)) {
+        account_note_failure(account, failure);
     }
     bool is_folded = tally_fold(tally, failure, clock_ms(), &session->worker->watcher);
     return is_folded ? LEVEL_DEBUG : LEVEL_WARNING;
@@ -109,7 +129,7 @@ static void finish(struct session *session, const struct failure *failure)
 {
     struct worker *worker = session->worker;
     if (session->has_place) {
-        service_leave(session->service);
+        account_leave(session->service->account);
     }
     tell_end(session, failure);
     if (session->caller != NULL && is_reset(session, failure)) {
@@ -119,7 +139,7 @@ static void finish(struct session *session, const struct failure *failure)
     relay_free(session->relay, failure->reason != REASON_ok);
     watch_close(session->caller);
     deadline_free(session->deadline);
-    list_remove(&session->waiting);
+    list_remove(&session->queue);
     service_unref(session->service);
     worker_leave(worker, &session->link);
     free(session);
@@ -166,26 +186,53 @@ static uint64_t left_of(const struct session *session, uint64_t total_ms)
     return spent < total_ms ? total_ms - spent : 0;
 }
 
-static void set_lifetime(struct session *session)
+static uint64_t sooner(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* Until the end that the terms set, or the next look whether all is quiet. */
+static uint64_t left_by(const struct retirement_terms *terms)
+{
+    uint64_t now = clock_ms();
+    if (terms->end_ms == 0) {
+        return UINT64_MAX;
+    }
+    uint64_t left = terms->end_ms > now ? terms->end_ms - now : 0;
+    return terms->when_quiet ? sooner(left, QUIET_MS) : left;
+}
+
+/* Until the life time is over, or one of the terms. */
+static void set_end(struct session *session)
 {
     uint64_t lifetime = session->service->max_lifetime_ms;
-    deadline_clear(session->deadline);
-    if (lifetime > 0) {
-        deadline_set(session->deadline, left_of(session, lifetime));
+    uint64_t left = lifetime > 0 ? left_of(session, lifetime) : UINT64_MAX;
+    left = sooner(left, left_by(&session->replaced));
+    left = sooner(left, left_by(&session->expiring));
+    if (left != UINT64_MAX) {
+        deadline_set(session->deadline, left);
     }
 }
 
-static void dial(struct session *session)
+static void adopt(struct session *session, struct service *service)
+{
+    service_ref(service);
+    service_unref(session->service);
+    session->service = service;
+}
+
+static void dial(struct session *session, const struct slot *slot)
 {
     static const struct dialer_events events = {on_won, on_lost};
-    struct endpoints *endpoints = session->slot->endpoints;
+    struct endpoints *endpoints = slot->endpoints;
     struct failure failure;
     if (endpoints->n == 0) {
         finish_with(session, REASON_dns_failed,
                     endpoints->detail != NULL ? endpoints->detail : "no address is known");
         return;
     }
-    set_lifetime(session);
+    deadline_clear(session->deadline);
+    set_end(session);
     session->dialer = dialer_start(session->worker, session->service, endpoints,
                                    left_of(session, session->service->connect_timeout_ms), &events,
                                    session, &failure, &session->upstream_addr);
@@ -194,13 +241,37 @@ static void dial(struct session *session)
     }
 }
 
+static void dial_or_wait(struct session *session, struct slot *slot)
+{
+    if (slot->endpoints != NULL) {
+        dial(session, slot);
+    } else {
+        list_append(&slot->waiting, &session->queue);
+        deadline_set(session->deadline, left_of(session, session->service->connect_timeout_ms));
+    }
+}
+
+static bool is_over(const struct session *session, const struct retirement_terms *terms)
+{
+    return terms->end_ms != 0 && session->relay != NULL &&
+           (clock_ms() >= terms->end_ms ||
+            (terms->when_quiet && relay_is_quiet(session->relay, QUIET_MS)));
+}
+
 static void on_deadline(void *ctx)
 {
     struct session *session = ctx;
+    uint64_t lifetime = session->service->max_lifetime_ms;
     if (session->dialer == NULL && session->relay == NULL) {
         finish_with(session, REASON_dns_failed, "no answer from DNS yet");
-    } else {
+    } else if (lifetime > 0 && left_of(session, lifetime) == 0) {
         finish_with(session, REASON_lifetime_reached, "max_lifetime is over");
+    } else if (is_over(session, &session->replaced)) {
+        finish_with(session, REASON_retired, session->why);
+    } else if (is_over(session, &session->expiring)) {
+        finish_with(session, REASON_retired, "our certificate runs out");
+    } else {
+        set_end(session);
     }
 }
 
@@ -239,10 +310,9 @@ static struct session *make(struct worker *worker, struct slot *slot, int fd)
         return NULL;
     }
     session->worker = worker;
-    session->slot = slot;
     session->service = service_ref(slot->service);
     session->accepted_ms = uv_now(&worker->loop);
-    list_init(&session->waiting);
+    list_init(&session->queue);
     worker_enter(worker, &session->link);
     session->deadline = deadline_new(&worker->loop, on_deadline, session);
     session->caller = watch_open(&worker->loop, fd, on_caller_early, session);
@@ -252,12 +322,13 @@ static struct session *make(struct worker *worker, struct slot *slot, int fd)
 void session_start(struct worker *worker, struct slot *slot, int fd, const struct addr *caller)
 {
     struct session *session = make(worker, slot, fd);
+    atomic_fetch_add_explicit(&slot->service->account->opened, 1, memory_order_relaxed);
     if (session == NULL) {
         refuse(worker, slot->service, fd, caller);
         return;
     }
     session->caller_addr = *caller;
-    session->has_place = service_enter(slot->service);
+    session->has_place = account_enter(slot->service->account, slot->service->max_connections);
     if (session->deadline == NULL || session->caller == NULL) {
         finish_with(session, REASON_internal, "out of memory");
         return;
@@ -267,19 +338,97 @@ void session_start(struct worker *worker, struct slot *slot, int fd, const struc
         return;
     }
     watch_want(session->caller, WATCH_HANGUP);
-    if (slot->endpoints != NULL) {
-        dial(session);
-        return;
-    }
-    list_append(&slot->waiting, &session->waiting);
-    deadline_set(session->deadline, slot->service->connect_timeout_ms);
+    dial_or_wait(session, slot);
 }
 
-void session_resolved(struct list *waiting)
+/* The session has not begun to dial, so it begins with what its service is by now. */
+void session_resolved(struct list *waiting, struct slot *slot)
 {
-    struct session *session = list_item(waiting, struct session, waiting);
+    struct session *session = list_item(waiting, struct session, queue);
     list_remove(waiting);
-    dial(session);
+    adopt(session, slot->service);
+    dial(session, slot);
+}
+
+void session_turn_away(struct list *waiting)
+{
+    finish_with(list_item(waiting, struct session, queue), REASON_dns_failed,
+                "the service was removed before its address was known");
+}
+
+/* Those that were set first stand. */
+static void replace(struct session *session, const struct retirement_terms *terms, const char *why)
+{
+    if (session->replaced.end_ms == 0) {
+        session->replaced = *terms;
+        session->why = why;
+        set_end(session);
+    }
+}
+
+/* These follow the wall clock, and may be taken back when that is set. */
+static void expire(struct session *session, const struct retirement_terms *terms)
+{
+    const struct retirement_terms none = {0};
+    session->expiring = terms->end_ms == UINT64_MAX ? none : *terms;
+    deadline_clear(session->deadline);
+    set_end(session);
+}
+
+/* What is not established yet begins anew with what is in use now: nothing of the caller's has been
+ * sent. */
+static void redial(struct session *session, struct service *now)
+{
+    session->dialer = dialer_cancel(session->dialer);
+    adopt(session, now);
+    dial_or_wait(session, session->worker->slots[now->id]);
+}
+
+static bool is_meant(const struct session *session, const struct retirement *retirement)
+{
+    const struct service *began = session->service, *now = retirement->service;
+    bool is_same = profile_identity(began->profile) == profile_identity(now->profile);
+    if (began->account != now->account) {
+        return false;
+    }
+    switch (retirement->cause) {
+    case RETIREMENT_REPLACED:
+        return !is_same;
+    case RETIREMENT_EXPIRING:
+        return is_same;
+    default:
+        return began != now;
+    }
+}
+
+void session_retire(struct list *link, struct retirement *retirement)
+{
+    struct session *session = list_item(link, struct session, link);
+    if (!is_meant(session, retirement)) {
+        return;
+    }
+    if (session->dialer != NULL && session->service != retirement->service) {
+        redial(session, retirement->service);
+    } else if (session->relay == NULL) {
+        return; /* it has not begun, or began with what is in use */
+    } else if (retirement->cause == RETIREMENT_JUDGED) {
+        list_remove(&session->queue); /* of an earlier judgement, which this one overtakes */
+        list_append(&retirement->sessions, &session->queue);
+    } else if (retirement->cause == RETIREMENT_EXPIRING) {
+        expire(session, &retirement->terms);
+    } else {
+        replace(session, &retirement->terms, "our certificate was replaced");
+    }
+}
+
+void session_judge(struct list *queue, const struct retirement *retirement)
+{
+    struct session *session = list_item(queue, struct session, queue);
+    struct failure failure;
+    list_remove(queue);
+    if (!relay_would_pass(session->relay, retirement->service->profile, &failure)) {
+        replace(session, &retirement->terms, "its backend no longer passes `ca` and `crl`");
+    }
 }
 
 void session_cut(struct list *link)

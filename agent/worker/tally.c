@@ -22,7 +22,7 @@ struct kinds {
 };
 
 struct tally {
-    _Atomic(uint64_t) counts[REASON_COUNT];
+    _Atomic(uint64_t) counts[REASON_COUNT][2];
     _Atomic(struct kinds *) kinds; /* owned; NULL until a failure comes: most services have none */
     _Atomic(bool) is_folding;      /* perhaps: spares the look at all kinds */
 };
@@ -50,14 +50,19 @@ struct tally *tally_free(struct tally *tally)
     return NULL;
 }
 
-void tally_add(struct tally *tally, enum reason reason)
+void tally_add(struct tally *tally, enum reason reason, bool by_peer)
 {
-    atomic_fetch_add_explicit(&tally->counts[reason], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tally->counts[reason][by_peer], 1, memory_order_relaxed);
+}
+
+uint64_t tally_count_by(const struct tally *tally, enum reason reason, bool by_peer)
+{
+    return atomic_load_explicit(&tally->counts[reason][by_peer], memory_order_relaxed);
 }
 
 uint64_t tally_count(const struct tally *tally, enum reason reason)
 {
-    return atomic_load_explicit(&tally->counts[reason], memory_order_relaxed);
+    return tally_count_by(tally, reason, false) + tally_count_by(tally, reason, true);
 }
 
 static uint64_t begin(uint64_t now_ms)
@@ -134,6 +139,11 @@ bool tally_fold(struct tally *tally, const struct failure *failure, uint64_t now
     }
     keep_detail(kind, failure->detail);
     return true;
+}
+
+bool tally_is_folding(const struct tally *tally)
+{
+    return atomic_load_explicit(&tally->is_folding, memory_order_acquire);
 }
 
 /* Ends the interval if it is over, and begins another if this one had any. Returns when that will

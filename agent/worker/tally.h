@@ -25,11 +25,12 @@ struct tally *tally_new(void);
 /* With what is folded and untold. Accepts NULL; returns NULL. */
 struct tally *tally_free(struct tally *tally);
 
-/* Counts an end, be it a failure or not. */
-void tally_add(struct tally *tally, enum reason reason);
+/* Counts an end, be it a failure or not, and whether the peer decided it. */
+void tally_add(struct tally *tally, enum reason reason, bool by_peer);
 
-/* How many of this reason were counted so far. */
+/* How many of this reason were counted so far; and how many that we decided, or the peer. */
 uint64_t tally_count(const struct tally *tally, enum reason reason);
+uint64_t tally_count_by(const struct tally *tally, enum reason reason, bool by_peer);
 
 /* Takes a failure in. True: it is folded. False: it is to be told in full, as a first one, of which
  * `watcher` was woken, for from now on the sums must be taken; or because it cannot be counted, for
@@ -46,6 +47,9 @@ struct tally_sum {
     const char *detail;   /* of one of them, or of one shortly before; NULL: none is known; valid
                            * until   tally_teller returns */
 };
+
+/* True while something may be folded and untold. */
+bool tally_is_folding(const struct tally *tally);
 
 typedef void tally_teller(void *ctx, const struct tally_sum *sum);
 

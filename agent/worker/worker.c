@@ -1,15 +1,13 @@
 /* How a worker lives.
  *
  * Its thread runs one libuv loop and touches nothing that another thread writes, but for what the
- * control thread puts into the mailbox, a few atomic flags, and the services' counts of open
- * connections and of how they ended. Whatever the control thread wants done, it leaves there and
- * rings the bell, an uv_async_t; the letters are read first, then the flags, so that what was sent
- * before a flag was set is done before it. Services, endpoints and profiles are immutable and
- * reference-counted: a connection keeps what it began with. Nothing here waits for a lock, for DNS
- * or for a file. */
+ * control thread puts into the mailbox, a few atomic flags, and the services' accounts. Whatever
+ * the control thread wants done, it leaves there and rings the bell, an uv_async_t; the letters are
+ * read first, then the flags, so that what was sent before a flag was set is done before it.
+ * Services, endpoints and profiles are immutable and reference-counted: a connection keeps what it
+ * began with. Nothing here waits for a lock, for DNS or for a file. */
 #include "worker/worker.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "worker/acceptor.h"
 #include "worker/session.h"
@@ -18,7 +16,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Memory is given back when so many connections have been open at once, and most of them have been
  * gone for so long. */
@@ -28,44 +25,7 @@
 /* Sessions dialled per turn of the loop when their endpoints become known. */
 #define RESUME_MAX 64
 
-struct mail {
-    struct letter letter; /* first: the mailbox hands back a pointer to it */
-    size_t slot;
-    struct service *service;     /* to be served, if not NULL */
-    struct endpoints *endpoints; /* now known, if not NULL */
-    size_t n_fds;
-    int fds[];
-};
-
-static void free_mail(struct mail *mail)
-{
-    service_unref(mail->service);
-    endpoints_unref(mail->endpoints);
-    free(mail);
-}
-
 /* ---- in the worker's thread ---- */
-
-static void serve(struct worker *worker, struct mail *mail)
-{
-    struct slot *slot = &worker->slots[mail->slot];
-    service_unref(slot->service);
-    slot->service = cleanup_steal(mail->service);
-    for (size_t i = 0; i < mail->n_fds; i++) {
-        if (acceptor_start(worker, slot, mail->fds[i]) < 0) {
-            log_message(LEVEL_ERROR, "out of memory: service %s is not served by all workers",
-                        slot->service->name);
-        }
-    }
-}
-
-static void resolve(struct worker *worker, struct mail *mail)
-{
-    struct slot *slot = &worker->slots[mail->slot];
-    endpoints_unref(slot->endpoints);
-    slot->endpoints = cleanup_steal(mail->endpoints);
-    worker->resuming |= !list_empty(&slot->waiting);
-}
 
 /* Dials for those who waited for endpoints: some at a time, so that a crowd of them does not keep
  * every other connection waiting. */
@@ -74,14 +34,14 @@ static void resume(struct worker *worker)
     unsigned left = RESUME_MAX;
     worker->resuming = false;
     for (size_t i = 0; i < worker->n_slots; i++) {
-        struct slot *slot = &worker->slots[i];
-        while (slot->endpoints != NULL && !list_empty(&slot->waiting)) {
+        struct slot *slot = worker->slots[i];
+        while (slot != NULL && slot->endpoints != NULL && !list_empty(&slot->waiting)) {
             if (left-- == 0) {
                 worker->resuming = true;
                 uv_async_send(&worker->bell);
                 return;
             }
-            session_resolved(slot->waiting.next);
+            session_resolved(slot->waiting.next, slot);
         }
     }
 }
@@ -90,19 +50,15 @@ static void read_mail(struct worker *worker)
 {
     struct letter *letter = mailbox_take(&worker->mailbox);
     while (letter != NULL) {
-        struct mail *mail = (struct mail *)letter;
-        letter = letter->next;
-        if (mail->service != NULL) {
-            serve(worker, mail);
-        }
-        if (mail->endpoints != NULL) {
-            resolve(worker, mail);
-        }
-        free_mail(mail);
+        struct letter *next = letter->next;
+        change_apply(change_of(letter), worker);
+        atomic_fetch_add(&worker->changes, 1);
+        worker->watcher.changed(worker->watcher.ctx);
+        letter = next;
     }
 }
 
-static void tell_if_drained(struct worker *worker)
+void worker_tell_if_drained(struct worker *worker)
 {
     if (worker->draining && list_empty(&worker->acceptors) && list_empty(&worker->sessions)) {
         atomic_store(&worker->drained, true);
@@ -143,7 +99,7 @@ void worker_leave(struct worker *worker, struct list *session)
     if (crowd_has_left(worker) && worker->give_back != NULL) {
         deadline_set(worker->give_back, GIVE_BACK_MS);
     }
-    tell_if_drained(worker);
+    worker_tell_if_drained(worker);
 }
 
 static void drain(struct worker *worker)
@@ -152,10 +108,10 @@ static void drain(struct worker *worker)
         return;
     }
     worker->draining = true;
-    while (!list_empty(&worker->acceptors)) {
-        acceptor_drain(worker->acceptors.next);
+    LIST_EACH_SAFE (acceptor, &worker->acceptors) {
+        acceptor_drain(acceptor);
     }
-    tell_if_drained(worker);
+    worker_tell_if_drained(worker);
 }
 
 static void cut(struct worker *worker)
@@ -171,6 +127,9 @@ static void stop(struct worker *worker)
         acceptor_stop(worker->acceptors.next);
     }
     cut(worker);
+    while (!list_empty(&worker->retirements)) {
+        retirement_free(list_item(worker->retirements.next, struct retirement, link));
+    }
     worker->give_back = deadline_free(worker->give_back);
     uv_close((uv_handle_t *)&worker->bell, NULL);
 }
@@ -182,6 +141,9 @@ static void on_bell(uv_async_t *bell)
     read_mail(worker);
     if (worker->resuming) {
         resume(worker);
+    }
+    if (retirement_go_on(worker)) {
+        uv_async_send(bell);
     }
     if (atomic_load(&worker->drain)) {
         drain(worker);
@@ -206,36 +168,28 @@ static void *run(void *ctx)
 
 /* ---- in the control thread ---- */
 
-static struct worker *make(size_t n_services, struct worker_watcher watcher)
+static struct worker *make(unsigned n_peers, struct worker_watcher watcher)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
-    if (worker == NULL) {
-        return NULL;
-    }
-    worker->watcher = watcher;
-    worker->n_slots = n_services;
-    list_init(&worker->acceptors);
-    list_init(&worker->sessions);
-    worker->slots = calloc(n_services, sizeof(worker->slots[0]));
-    for (size_t i = 0; worker->slots != NULL && i < n_services; i++) {
-        list_init(&worker->slots[i].waiting);
+    if (worker != NULL) {
+        worker->n_peers = n_peers;
+        worker->watcher = watcher;
+        list_init(&worker->acceptors);
+        list_init(&worker->sessions);
+        list_init(&worker->retirements);
     }
     return worker;
 }
 
 static void free_worker(struct worker *worker)
 {
-    for (size_t i = 0; worker->slots != NULL && i < worker->n_slots; i++) {
-        service_unref(worker->slots[i].service);
-        endpoints_unref(worker->slots[i].endpoints);
+    for (size_t i = 0; i < worker->n_slots; i++) {
+        slot_free(worker->slots[i]);
     }
     for (struct letter *letter = mailbox_take(&worker->mailbox); letter != NULL;) {
-        struct mail *mail = (struct mail *)letter;
-        letter = letter->next;
-        for (size_t i = 0; i < mail->n_fds; i++) {
-            close(mail->fds[i]);
-        }
-        free_mail(mail);
+        struct letter *next = letter->next;
+        change_free(change_of(letter));
+        letter = next;
     }
     scratch_release(&worker->scratch);
     free(worker->slots);
@@ -262,15 +216,14 @@ static int start_loop(struct worker *worker)
     return error;
 }
 
-struct worker *worker_start(size_t n_services, struct worker_watcher watcher)
+struct worker *worker_start(unsigned n_peers, struct worker_watcher watcher)
 {
-    struct worker *worker = make(n_services, watcher);
+    struct worker *worker = make(n_peers, watcher);
     if (worker == NULL) {
         errno = ENOMEM;
         return NULL;
     }
-    bool whole = scratch_init(&worker->scratch) == 0 && worker->slots != NULL;
-    int error = whole ? start_loop(worker) : ENOMEM;
+    int error = scratch_init(&worker->scratch) == 0 ? start_loop(worker) : ENOMEM;
     if (error != 0) {
         free_worker(worker);
         errno = error;
@@ -284,37 +237,16 @@ static void ring(struct worker *worker)
     uv_async_send(&worker->bell);
 }
 
-int worker_serve(struct worker *worker, struct service *service, const int *fds, size_t n_fds)
+void worker_change(struct worker *worker, struct change *change)
 {
-    struct mail *mail = calloc(1, sizeof(*mail) + n_fds * sizeof(fds[0]));
-    if (mail == NULL) {
-        for (size_t i = 0; i < n_fds; i++) {
-            close(fds[i]);
-        }
-        return -1;
-    }
-    mail->slot = service->id;
-    mail->service = service_ref(service);
-    mail->n_fds = n_fds;
-    memcpy(mail->fds, fds, n_fds * sizeof(fds[0]));
-    if (mailbox_put(&worker->mailbox, &mail->letter)) {
+    if (mailbox_put(&worker->mailbox, change_letter(change))) {
         ring(worker);
     }
-    return 0;
 }
 
-int worker_resolve(struct worker *worker, size_t service_id, struct endpoints *endpoints)
+uint64_t worker_changes(const struct worker *worker)
 {
-    struct mail *mail = calloc(1, sizeof(*mail));
-    if (mail == NULL) {
-        return -1;
-    }
-    mail->slot = service_id;
-    mail->endpoints = endpoints_ref(endpoints);
-    if (mailbox_put(&worker->mailbox, &mail->letter)) {
-        ring(worker);
-    }
-    return 0;
+    return atomic_load(&worker->changes);
 }
 
 void worker_drain(struct worker *worker)

@@ -2,8 +2,7 @@
  * by mail only; every function here is for the control thread and returns at once. */
 #pragma once
 
-#include "worker/endpoints.h"
-#include "worker/service.h"
+#include "worker/change.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,25 +11,23 @@
 struct worker;
 
 /* What a worker tells the control plane. `changed` is called in the worker's thread when its state
- * as given by worker_is_drained() may have changed, or when a folding has begun (tally.h); it must
- * only wake the control loop. */
+ * as given by worker_is_drained() or worker_changes() may have changed, or when a folding has begun
+ * (tally.h); it must only wake the control loop. */
 struct worker_watcher {
     void (*changed)(void *ctx);
     void *ctx;
 };
 
-/* Starts a worker for services with ids below `n_services`. Returns NULL, with errno set, when the
+/* Starts one of `n_peers` workers, which serves nothing yet. Returns NULL, with errno set, when the
  * loop or the thread cannot be made. */
-struct worker *worker_start(size_t n_services, struct worker_watcher watcher);
+struct worker *worker_start(unsigned n_peers, struct worker_watcher watcher);
 
-/* Begins to serve: takes a reference to `service` and owns the listening sockets `fds` from here
- * on, also on failure. Callers that arrive before the first endpoints wait within the connect
- * budget. Returns -1 when memory is out. */
-int worker_serve(struct worker *worker, struct service *service, const int *fds, size_t n_fds);
+/* Hands a change over; the worker owns it. Callers that arrive before the first endpoints wait
+ * within the connect budget. */
+void worker_change(struct worker *worker, struct change *change);
 
-/* Hands over where a service's backends are now; takes a reference. New connections use it, and
- * those that wait for it; running ones go on. Returns -1 when memory is out. */
-int worker_resolve(struct worker *worker, size_t service_id, struct endpoints *endpoints);
+/* How many changes it has carried out. */
+uint64_t worker_changes(const struct worker *worker);
 
 /* Stops accepting, after what the kernel has already queued, and lets the connections run out. */
 void worker_drain(struct worker *worker);

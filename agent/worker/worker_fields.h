@@ -5,6 +5,7 @@
 #include "base/mailbox.h"
 #include "worker/deadline.h"
 #include "worker/scratch.h"
+#include "worker/slot.h"
 #include "worker/worker.h"
 
 #include <pthread.h>
@@ -12,23 +13,18 @@
 
 #include <uv.h>
 
-/* A service in this worker. */
-struct slot {
-    struct service *service;     /* a reference; NULL: not served */
-    struct endpoints *endpoints; /* a reference; NULL: not known yet */
-    struct list waiting;         /* sessions that wait for them */
-};
-
 struct worker {
     uv_loop_t loop;
     uv_async_t bell;
     pthread_t thread;
     struct worker_watcher watcher;
+    unsigned n_peers; /* workers in all, of which each has sockets of its own on every port */
 
-    struct slot *slots; /* by service id */
+    struct slot **slots; /* by service id; NULL: none of that id */
     size_t n_slots;
     struct list acceptors;
     struct list sessions;
+    struct list retirements;          /* under way */
     size_t n_sessions, most_sessions; /* now, and since memory was last given back */
     struct deadline *give_back;       /* of memory, after a crowd has left */
     bool draining;
@@ -42,9 +38,12 @@ struct worker {
     _Atomic(uint64_t) pings;
 
     /* Written by the worker's thread, read by the control thread. */
-    _Atomic(uint64_t) turns;
+    _Atomic(uint64_t) turns, changes;
     _Atomic(bool) drained;
 };
+
+/* To be called when an acceptor or a session is gone. */
+void worker_tell_if_drained(struct worker *worker);
 
 /* Enters a session into the worker's books, and takes it out again. */
 void worker_enter(struct worker *worker, struct list *session);

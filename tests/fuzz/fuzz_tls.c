@@ -37,7 +37,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     }
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     struct problems *problems = problems_new();
-    struct trust *trust = trust_load(path, (struct place){0}, problems);
+    struct trust *trust = trust_load(&(struct trust_source){.ca = path}, problems);
     const struct profile_options options = {.trust = trust, .tls_min = 12, .tls_max = 13};
     profile = trust != NULL ? profile_new(&options, &why) : NULL;
     if (profile == NULL) {

@@ -18,6 +18,7 @@ PACKAGES = {
     "libcares": ("libc-ares-dev", "c-ares-devel"),
     "libcurl": ("libcurl4-gnutls-dev", "libcurl-devel"),
     "jansson": ("libjansson-dev", "jansson-devel"),
+    "libmicrohttpd": ("libmicrohttpd-dev", "libmicrohttpd-devel"),
 }
 
 needs_makefile = pytest.mark.skipif(
@@ -65,10 +66,13 @@ def test_everything_is_installed_in_its_place(installed):
         "etc/mtls-agent/mtls-agent.conf",
         "usr/bin/mtls-agent",
         "usr/lib/systemd/system/mtls-agent.service",
+        "usr/lib/systemd/system/mtls-agent.socket",
         "usr/lib/sysusers.d/mtls-agent.conf",
         "usr/share/man/man5/mtls-agent.conf.5",
+        "usr/share/man/man7/mtls-agent-metrics.7",
         "usr/share/man/man8/mtls-agent.8",
         "usr/share/man/man8/mtls-agent-probe.8",
+        "usr/share/man/man8/mtls-agent-status.8",
         *(
             f"usr/share/doc/mtls-agent/{name}"
             for name in (
@@ -78,6 +82,7 @@ def test_everything_is_installed_in_its_place(installed):
                 "README.md",
                 "SECURITY.md",
                 "examples/mtls-agent.conf",
+                "examples/mtls-agent-alerts.yml",
                 "examples/alb-console.conf",
                 "examples/alb-ingress-cn.conf",
                 "examples/alb-ingress.conf",
@@ -90,11 +95,15 @@ def test_everything_is_installed_in_its_place(installed):
 
 
 @needs_makefile
-def test_the_unit_starts_the_program_where_it_was_installed(tmp_path):
-    run("make", "-C", BUILD, "install", f"DESTDIR={tmp_path}", "prefix=/opt/agent")
+@pytest.mark.parametrize("kind", ["notify", "notify-reload"])
+def test_the_unit_starts_and_reloads_the_program_where_it_was_installed(tmp_path, kind):
+    options = [f"DESTDIR={tmp_path}", "prefix=/opt/agent", f"systemd_type={kind}"]
+    run("make", "-C", BUILD, "install", *options)
     unit = (tmp_path / "opt/agent/lib/systemd/system/mtls-agent.service").read_text()
     assert "ExecStart=/opt/agent/bin/mtls-agent run\n" in unit
-    assert "Type=notify\n" in unit
+    assert f"Type={kind}\n" in unit
+    by_command = "ExecReload=/opt/agent/bin/mtls-agent reload\n" in unit
+    assert by_command == (kind == "notify")
 
 
 @needs_makefile

@@ -154,13 +154,15 @@ def test_the_dump_reads_back_to_the_same(operator, ca, gateway, tmp_path):
     operator.write("conf.d/orders.conf", service(
         "orders", 9001, ["API.Example.com.:443", "[::1]:8443"], ca, alpn=["h2", "http/1.1"],
         pin=gateway.pin, verify_name="uri:spiffe://example.org/x, ip:192.0.2.1", tls_max="1.2",
-        idle_timeout="off", max_lifetime="90m", connect_timeout="1500ms", socket_group="0"))
+        idle_timeout="off", max_lifetime="90m", connect_timeout="1500ms", socket_group="0",
+        crl="http://crl.example.com/ca.crl?a=b", canary="require", retire="drain"))
     operator.write("conf.d/bills.conf", service(
-        "bills", "unix:/run/bills.sock", "bills.example.com:443", "../ca.crt", tls_mode="tls",
-        socket_mode="660", truncation="eof", priority="NORMAL"))
+        "bills", "unix:/run/bills.sock, systemd:bills", "bills.example.com:443", "../ca.crt",
+        tls_mode="tls", socket_mode="660", truncation="eof", priority="NORMAL", retire="90m"))
     shutil.copy(ca.cert, tmp_path / "ca.crt")
     first = operator.accepted(
-        config(certificate=gateway, agent={"include": "conf.d/*.conf", "workers": "auto"},
+        config(certificate=gateway, agent={"include": "conf.d/*.conf", "workers": "auto",
+                                          "status": ["unix:/run/bill.sock", "[::1]:9464"]},
                defaults={"balance": "failover"}), "--dump").stdout
     assert "[defaults]" not in first and "include" not in first
     assert f"\nca = {tmp_path}/conf.d/../ca.crt\n" in first
@@ -169,6 +171,15 @@ def test_the_dump_reads_back_to_the_same(operator, ca, gateway, tmp_path):
     other = Operator(elsewhere)
     second = other.accepted(first, "--dump").stdout
     assert second == first
+
+
+def test_the_summary_names_sockets_of_systemd_and_revocation_lists(operator, ca):
+    result = operator.accepted(service(
+        "orders", "127.0.0.1:9001, systemd:orders", "api.example.com:443", ca, tls_mode="tls",
+        crl="http://crl.example.com/a"))
+    shown = re.sub(" +", " ", result.stdout)
+    assert "\n listen 127.0.0.1:9001\n systemd:orders\n" in shown
+    assert "\n crl http://crl.example.com/a\n" in shown
 
 
 # Usage

@@ -52,13 +52,6 @@ def test_an_unknown_subcommand_that_is_near_to_nothing():
     assert "did you mean" not in result.stderr
 
 
-@pytest.mark.parametrize("name", ["status", "reload"])
-def test_a_subcommand_that_is_not_built_says_so(name):
-    result = run(name)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == f"mtls-agent: {name} is not available in this version\n"
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -60,10 +60,9 @@ def test_a_busy_port_is_named_and_nothing_is_left_behind(start, ca, gateway, sho
             ready=False,
         )
         assert agent.wait() == 1
-    line = agent.wait_log(msg="cannot listen")
-    assert (line["level"], line["priority"]) == ("error", "3")
-    assert (line["service"], line["listen"]) == ("third", f"127.0.0.1:{busy}")
-    assert "another program" in line["detail"]
+    line = agent.wait_log(level="error")
+    assert line["priority"] == "3"
+    assert f'the service "third" cannot listen at 127.0.0.1:{busy}: another' in line["msg"]
     assert not path.exists()
     assert not agent.find_log(msg="ready")
 
@@ -72,7 +71,7 @@ def test_a_foreign_address_is_named(start, ca, gateway):
     text = config(service("far", "192.0.2.77:9001", 443, ca, expose="yes"), certificate=gateway)
     agent = start(text, ready=False)
     assert agent.wait() == 1
-    assert "no such address" in agent.wait_log(msg="cannot listen", service="far")["detail"]
+    assert "no such address" in agent.wait_log(level="error")["msg"]
 
 
 @pytest.mark.threads
@@ -197,12 +196,8 @@ def test_hangup_is_survived_and_told(relay, backend):
     with link.call() as sock:
         say(sock)
         link.agent.signal(SIGHUP)
-        assert "reload is not available" in link.agent.wait_log(level="warning", msg=_reload)["msg"]
+        link.agent.wait_log(msg="reloaded", unchanged="1")
         say(sock)
-
-
-def _reload(message):
-    return "reload" in (message or "")
 
 
 def test_a_broken_pipe_is_survived(relay, backend):

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -22,6 +23,19 @@ _SANITIZER = re.compile(
 _FIELD = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s|$)')
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)")
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r"}
+
+# Becomes the program with these sockets as its descriptors from 3 on, as systemd does it.
+_HAND_OVER = """
+import fcntl, os, sys
+names, fds, command = sys.argv[1], sys.argv[2].split(","), sys.argv[3:]
+kept = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 1000) for fd in fds]
+os.closerange(3, 1000)
+for i, fd in enumerate(kept):
+    os.dup2(fd, 3 + i)
+    os.close(fd)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names)
+os.execv(command[0], command)
+"""
 
 
 def program():
@@ -85,12 +99,22 @@ class Agent:
     """A running `mtls-agent run`.
 
     Entering the context starts it and waits until it is ready (`ready=False`: does not wait).
-    Leaving the context stops it, and fails on a crash or a sanitizer's report.
+    Leaving the context stops it, and fails on a crash or a sanitizer's report. `sockets` are pairs
+    of a name and a listening socket, which it is handed as systemd does it.
     """
 
     _count = 0
 
-    def __init__(self, directory, config_text, env=None, ready=True, arguments=None, preexec=None):
+    def __init__(
+        self,
+        directory,
+        config_text,
+        env=None,
+        ready=True,
+        arguments=None,
+        preexec=None,
+        sockets=None,
+    ):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config = self.directory / "mtls-agent.conf"
@@ -99,6 +123,7 @@ class Agent:
         self.process = None
         self._wants_ready, self._preexec = ready, preexec
         self._arguments = arguments or ["run", "-c", str(self.config)]
+        self._sockets = sockets or []
         self._news = threading.Condition()
         self._notify = None
         self._env = self._environment(env or {})
@@ -119,10 +144,19 @@ class Agent:
         self._notify.bind("\0" + name)
         return "@" + name
 
+    def _command(self):
+        command = [program(), *self._arguments]
+        if not self._sockets:
+            return command
+        names = ":".join(name for name, _ in self._sockets)
+        fds = ",".join(str(sock.fileno()) for _, sock in self._sockets)
+        return [sys.executable, "-c", _HAND_OVER, names, fds, *command]
+
     def __enter__(self):
         self.process = subprocess.Popen(
-            [program(), *self._arguments],
+            self._command(),
             env=self._env,
+            pass_fds=[sock.fileno() for _, sock in self._sockets],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -314,10 +348,17 @@ def service(name, port, backend_port, ca, sni="localhost", **keys):
 
 
 def config(*services, certificate=None, agent=None, defaults=None):
-    """A whole configuration: one worker and quick deadlines unless told otherwise. `certificate` is
-    the gateway's own: anything with `.cert` and `.key`."""
+    """A whole configuration: one worker, quick deadlines and no status endpoint unless told
+    otherwise. `certificate` is the gateway's own: anything with `.cert` and `.key`."""
     text = section(
-        "agent", **{"workers": 1, "log_level": "info", "shutdown_timeout": "1s", **(agent or {})}
+        "agent",
+        **{
+            "workers": 1,
+            "log_level": "info",
+            "status": "off",
+            "shutdown_timeout": "1s",
+            **(agent or {}),
+        }
     )
     common = dict(defaults or {})
     if certificate:

@@ -59,7 +59,8 @@ static inline void fixture_add_name(gnutls_x509_crt_t crt, gnutls_x509_subject_a
 
 static inline void fixture_add_extensions(gnutls_x509_crt_t crt, const struct fixture_spec *spec)
 {
-    unsigned usage = spec->is_ca ? GNUTLS_KEY_KEY_CERT_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE;
+    unsigned usage =
+        spec->is_ca ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE;
     fixture_ok(gnutls_x509_crt_set_basic_constraints(crt, spec->is_ca, -1));
     fixture_ok(gnutls_x509_crt_set_key_usage(crt, spec->usage != 0 ? spec->usage : usage));
     if (!spec->is_ca || spec->purpose != NULL) {
@@ -168,6 +169,53 @@ static inline void fixture_write_key(const char *path, const struct fixture_cert
     fixture_write(path, "w", pem.data, pem.size);
     gnutls_free(pem.data);
     assert_int_equal(chmod(path, 0600), 0);
+}
+
+/* What a CRL is to be; zero is an empty one in PEM, of an hour ago and for a day. */
+struct fixture_crl {
+    const struct fixture_cert *issuer;
+    const struct fixture_cert *signer;  /* NULL: the issuer */
+    const struct fixture_cert *revoked; /* NULL: none */
+    time_t from_s, to_s;                /* from now; both 0: as said */
+    bool has_no_end;
+    bool is_der;
+    gnutls_digest_algorithm_t digest; /* 0: SHA-256 */
+};
+
+static inline void fixture_revoke(gnutls_x509_crl_t crl, const struct fixture_cert *made)
+{
+    if (made != NULL) {
+        fixture_ok(gnutls_x509_crl_set_crt(crl, made->crt, time(NULL) - FIXTURE_DAY));
+    }
+}
+
+/* Appends a CRL to a file. */
+static inline void fixture_add_crl(const char *path, struct fixture_crl spec)
+{
+    gnutls_x509_crl_t crl;
+    gnutls_datum_t text;
+    time_t now = time(NULL);
+    bool is_default = spec.from_s == 0 && spec.to_s == 0;
+    const struct fixture_cert signer = {
+        .key = spec.signer != NULL ? spec.signer->key : spec.issuer->key,
+        .crt = spec.issuer->crt,
+    };
+    fixture_ok(gnutls_x509_crl_init(&crl));
+    fixture_ok(gnutls_x509_crl_set_version(crl, 2));
+    fixture_ok(gnutls_x509_crl_set_this_update(crl, now + (is_default ? -3600 : spec.from_s)));
+    if (!spec.has_no_end) {
+        fixture_ok(
+            gnutls_x509_crl_set_next_update(crl, now + (is_default ? FIXTURE_DAY : spec.to_s)));
+    }
+    fixture_revoke(crl, spec.revoked);
+    fixture_ok(gnutls_x509_crl_set_number(crl, "\1", 1));
+    fixture_ok(gnutls_x509_crl_sign2(crl, signer.crt, signer.key,
+                                     spec.digest != 0 ? spec.digest : GNUTLS_DIG_SHA256, 0));
+    fixture_ok(gnutls_x509_crl_export2(crl, spec.is_der ? GNUTLS_X509_FMT_DER : GNUTLS_X509_FMT_PEM,
+                                       &text));
+    fixture_write(path, "a", text.data, text.size);
+    gnutls_free(text.data);
+    gnutls_x509_crl_deinit(crl);
 }
 
 /* Runs a command of the shell, for what GnuTLS does not make. */

@@ -5,6 +5,11 @@
 
 static const struct place here = {"agent.conf", 7};
 
+static struct trust *load(const char *ca, struct problems *problems)
+{
+    return trust_load(&(struct trust_source){.ca = ca, .ca_place = here}, problems);
+}
+
 static int make_files(void **state)
 {
     if (fixture_enter(state) < 0) {
@@ -76,7 +81,7 @@ static void good_files_load(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct problems *problems = problems_new();
-        struct trust *trust = trust_load(cases[i].path, here, problems);
+        struct trust *trust = load(cases[i].path, problems);
         fixture_expect(problems, cases[i].warning);
         assert_non_null(trust);
         size_t n = 0;
@@ -115,7 +120,7 @@ static void bad_files_are_errors_with_their_place(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct problems *problems = problems_new();
-        assert_null(trust_load(cases[i].path, here, problems));
+        assert_null(load(cases[i].path, problems));
         assert_true(problems_errors(problems) > 0);
         fixture_expect(problems, cases[i].error);
         problems_free(problems);
@@ -126,7 +131,7 @@ static void names_the_line_of_a_broken_entry(void **state)
 {
     (void)state;
     struct problems *problems = problems_new();
-    assert_null(trust_load("broken.crt", here, problems));
+    assert_null(load("broken.crt", problems));
     FILE *root = fopen("root.crt", "r");
     unsigned lines = 1;
     for (int c; root != NULL && (c = getc(root)) != EOF;) {
@@ -144,7 +149,7 @@ static void the_system_has_cas_or_says_what_to_install(void **state)
 {
     (void)state;
     struct problems *problems = problems_new();
-    struct trust *trust = trust_load("system", here, problems);
+    struct trust *trust = load("system", problems);
     size_t n = 1;
     if (trust != NULL) {
         fixture_expect(problems, NULL);
@@ -170,7 +175,7 @@ static void large_files_load_in_bounded_time(void **state)
         " -subj /CN=names -config names.cnf -extensions ext -out names.crt 2>log;"
         "cat names.crt >>large.crt");
     struct problems *problems = problems_new();
-    struct trust *trust = trust_load("large.crt", here, problems);
+    struct trust *trust = load("large.crt", problems);
     assert_non_null(trust);
     size_t n;
     trust_facts(trust, &n);
@@ -184,12 +189,114 @@ static void references_keep_it(void **state)
 {
     (void)state;
     struct problems *problems = problems_new();
-    struct trust *trust = trust_load("root.crt", here, problems);
+    struct trust *trust = load("root.crt", problems);
     assert_ptr_equal(trust_ref(trust), trust);
     assert_null(trust_unref(trust));
     assert_non_null(handles_of_trust(trust));
     assert_null(trust_unref(trust));
     assert_null(trust_unref(NULL));
+    problems_free(problems);
+}
+
+static void the_same_cas_are_seen_in_any_order(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"root.crt", "ab.crt", "ba.crt", "v1.crt"};
+    static const bool same[4][4] = {
+        {true, false, false, false},
+        {false, true, true, false},
+        {false, true, true, false},
+        {false, false, false, true},
+    };
+    struct problems *problems = problems_new();
+    struct trust *trusts[4];
+    fixture_run("cat root.crt v1.crt root.crt >ab.crt; cat v1.crt root.crt >ba.crt");
+    for (size_t i = 0; i < 4; i++) {
+        trusts[i] = load(files[i], problems);
+        assert_non_null(trusts[i]);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t k = 0; k < 4; k++) {
+            assert_int_equal(trust_has_same_cas(trusts[i], trusts[k]), same[i][k]);
+        }
+        assert_true(trust_has_same_crls(trusts[0], trusts[i])); /* none */
+    }
+    for (size_t i = 0; i < 4; i++) {
+        trust_unref(trusts[i]);
+    }
+    problems_free(problems);
+}
+
+static void the_system_is_the_same_as_itself(void **state)
+{
+    (void)state;
+    struct problems *problems = problems_new();
+    struct trust *root = load("root.crt", problems);
+    struct trust *a = load("system", problems), *b = load("system", problems);
+    if (a != NULL && b != NULL) {
+        assert_true(trust_has_same_cas(a, b));
+        assert_false(trust_has_same_cas(a, root));
+    }
+    trust_unref(a);
+    trust_unref(b);
+    trust_unref(root);
+    problems_free(problems);
+}
+
+/* What trust_load() makes of CRLs for the CA of the same name; NULL: it refuses. */
+static struct trust *load_crls(const struct trust_crl *crls, size_t n, struct problems *problems)
+{
+    const struct trust_source source = {.ca = "crl-ca.crt",
+                                        .ca_place = here,
+                                        .crls = crls,
+                                        .n_crls = n};
+    return trust_load(&source, problems);
+}
+
+static void crls_are_read_with_the_cas(void **state)
+{
+    (void)state;
+    const struct place there = {"agent.conf", 9};
+    const struct trust_crl file = {.path = "good.crl", .place = there};
+    const struct trust_crl url = {.path = "good.crl", .url = "http://crl.test/", .place = there};
+    const struct trust_crl awaited = {.path = "none.crl", .url = "http://crl.test/"};
+    const struct trust_crl missing = {.path = "none.crl", .place = there};
+    const struct trust_crl forged = {.path = "forged.crl", .place = there};
+    const struct trust_crl forged_url = {.path = "forged.crl", .url = "http://crl.test/"};
+    struct problems *problems = problems_new();
+    struct fixture_cert ca = fixture_make((struct fixture_spec){.cn = "CA", .is_ca = true});
+    struct fixture_cert namesake = fixture_make((struct fixture_spec){.cn = "CA", .is_ca = true});
+    fixture_add("crl-ca.crt", &ca);
+    fixture_add_crl("good.crl", (struct fixture_crl){.issuer = &ca});
+    fixture_add_crl("forged.crl", (struct fixture_crl){.issuer = &ca, .signer = &namesake});
+
+    struct trust *a = load_crls(&file, 1, problems), *b = load_crls(&file, 1, problems);
+    struct trust *c = load_crls(&url, 1, problems), *d = load_crls(&awaited, 1, problems);
+    fixture_expect(problems, NULL);
+    assert_true(trust_has_same_crls(a, b));
+    assert_false(trust_has_same_crls(a, c));
+    assert_false(trust_has_same_crls(c, d));
+
+    size_t n;
+    const struct trust_crl_facts *facts = trust_crls(c, &n);
+    assert_int_equal(n, 1);
+    assert_string_equal(facts->source, "http://crl.test/");
+    assert_string_equal(facts->issuer, "CN=CA");
+    assert_in_range(facts->next_update, time(NULL), time(NULL) + FIXTURE_DAY);
+    facts = trust_crls(d, &n);
+    assert_string_equal(facts->issuer, "");
+    assert_int_equal(facts->next_update, 0);
+
+    struct trust *e = load_crls(&forged_url, 1, problems);
+    assert_non_null(e); /* it will come anew */
+    fixture_expect(problems, "warning: forged.crl: its CRL of CN=CA is not signed by our CA");
+    assert_null(load_crls(&forged, 1, problems));
+    fixture_expect(problems, "agent.conf:9: forged.crl: its CRL of CN=CA is not signed by our CA");
+    assert_null(load_crls(&missing, 1, problems));
+    fixture_expect(problems, "agent.conf:9: none.crl: cannot be read: not found");
+    trust_unref(a), trust_unref(b), trust_unref(c), trust_unref(d), trust_unref(e);
+    fixture_release(&ca);
+    fixture_release(&namesake);
     problems_free(problems);
 }
 
@@ -202,6 +309,9 @@ int main(void)
         cmocka_unit_test(the_system_has_cas_or_says_what_to_install),
         cmocka_unit_test(large_files_load_in_bounded_time),
         cmocka_unit_test(references_keep_it),
+        cmocka_unit_test(the_same_cas_are_seen_in_any_order),
+        cmocka_unit_test(the_system_is_the_same_as_itself),
+        cmocka_unit_test(crls_are_read_with_the_cas),
     };
     return cmocka_run_group_tests(tests, make_files, fixture_leave);
 }

@@ -65,6 +65,10 @@ static void a_bad_value_is_refused(void **state)
         {"max_connections = 18446744073709551617",
          "max_connections = \"18446744073709551617\": this is not a number in range; write one "
          "from 1 to 1000000"},
+        {"retire = 0s", "retire = \"0s\": this is not a duration in range; write 1ms to 100d with "
+                        "its unit, as in 500ms or 30s, or never or drain"},
+        {"canary = maybe",
+         "canary = \"maybe\": this is not a known word; write yes, no or require"},
         {"truncation = ignore",
          "truncation = \"ignore\": this is not a known word; write reset or eof"},
         {"priority =", "priority has no value; write one or remove the line"},
@@ -116,6 +120,9 @@ static void a_bad_socket_setting_is_refused(void **state)
 static void a_bad_listen_is_refused(void **state)
 {
     (void)state;
+#define SYSTEMD_NAME                                                                               \
+    "the name of a socket has 1 to 255 letters, digits and . _ - @; write what "                   \
+    "FileDescriptorName= in the .socket unit says"
     static const struct {
         const char *value, *said;
     } cases[] = {
@@ -131,7 +138,11 @@ static void a_bad_listen_is_refused(void **state)
         {"unix:run/x.sock", "the path is not absolute; write unix:/run/mtls-agent/NAME.sock"},
         {"unix:", "the path is not absolute; write unix:/run/mtls-agent/NAME.sock"},
         {"unix:@abstract", "the path is not absolute; write unix:/run/mtls-agent/NAME.sock"},
-        {"systemd:web", "systemd: is not available in this version; remove it"},
+        {"systemd:", SYSTEMD_NAME},
+        {"systemd:a b", SYSTEMD_NAME},
+        {"systemd:a:b", SYSTEMD_NAME},
+        {"systemd:../x", SYSTEMD_NAME},
+        {"systemd:b\xc3\xbc", SYSTEMD_NAME},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[512], expected[512];
@@ -187,17 +198,10 @@ static void what_is_not_built_is_refused(void **state)
     static const struct {
         const char *section, *line;
     } cases[] = {
-        {"agent", "status = off"},
-        {"agent", "status = unix:/run/x"},
-        {"defaults", "crl = x"},
-        {"defaults", "session_reuse = yes"},
-        {"defaults", "prewarm = 0"},
-        {"service b", "allow_users = root"},
-        {"service b", "allow_groups = root"},
-        {"service b", "health_check = off"},
-        {"service b", "health_interval = 5s"},
-        {"service b", "health_rise = 2"},
-        {"service b", "health_fall = 2"},
+        {"defaults", "session_reuse = yes"}, {"defaults", "prewarm = 0"},
+        {"service b", "allow_users = root"}, {"service b", "allow_groups = root"},
+        {"service b", "health_check = off"}, {"service b", "health_interval = 5s"},
+        {"service b", "health_rise = 2"},    {"service b", "health_fall = 2"},
         {"service b", "proxy_protocol ="},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -382,6 +386,31 @@ static void a_port_is_taken_once(void **state)
         "is used by the service \"a\" at conf:2\n");
 }
 
+static void a_socket_of_systemd_is_taken_once(void **state)
+{
+    (void)state;
+    assert_conflict("systemd:web", "systemd:web",
+                    "conf:9: listen = systemd:web of the service \"b\" is taken; choose another, "
+                    "for it is used by the service \"a\" at conf:3\n");
+    assert_conflict("systemd:web", "systemd:Web", "");
+    assert_conflict("systemd:web, systemd:web.socket", "unix:/web, 0.0.0.0:1", "");
+    fixture_says(
+        "[service a]\nlisten = systemd:web\nsocket_mode = 0660\naddress = 127.0.0.1:1\n" FIXTURE_CA
+            FIXTURE_TLS,
+        "conf:3: warning: socket_mode has no effect without a listen = unix:/PATH; remove "
+        "it\n");
+    struct fixture fixture = fixture_good("[service a]\nlisten = systemd:a_B-9@x.socket, "
+                                          "127.0.0.1:1\n" FIXTURE_ADDRESS FIXTURE_CA FIXTURE_TLS);
+    const struct config_listen *listens = fixture.config->services[0].listens;
+    char text[CONFIG_LISTEN_TEXT_MAX];
+    assert_int_equal(listens[0].addr.len, 0);
+    assert_string_equal(listens[0].systemd, "a_B-9@x.socket");
+    assert_string_equal(config_listen_format(&listens[0], text), "systemd:a_B-9@x.socket");
+    assert_null(listens[1].systemd);
+    assert_string_equal(config_listen_format(&listens[1], text), "127.0.0.1:1");
+    fixture_release(&fixture);
+}
+
 static void the_agent_does_not_call_itself(void **state)
 {
     (void)state;
@@ -481,6 +510,9 @@ static void standard_values_are_filled_in(void **state)
     assert_int_equal(service->max_lifetime_ms, 0);
     assert_int_equal(service->max_connections, 10000);
     assert_int_equal(service->truncation, CONFIG_TRUNCATION_RESET);
+    assert_int_equal(service->canary, CONFIG_CANARY_YES);
+    assert_true(service->retire_ms == CONFIG_RETIRE_NEVER);
+    assert_int_equal(service->n_crls, 0);
     fixture_release(&fixture);
 }
 
@@ -496,7 +528,7 @@ static void values_are_read(void **state)
         "1.2.3.4\n"
         "pin = sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\nalpn = h2 , http/1.1\n"
         "tls_min = 1.3\npriority = NORMAL:-VERS-ALL\nidle_timeout = off\nmax_lifetime = 2h\n"
-        "truncation = eof\nallow_common_name = yes\n");
+        "truncation = eof\nallow_common_name = yes\ncanary = require\nretire = drain\n");
     const struct config_service *service = &fixture.config->services[0];
     const struct config_certificate *certificate = &fixture.config->certificates[0];
     char cwd[128], path[256];
@@ -535,6 +567,8 @@ static void values_are_read(void **state)
     assert_int_equal(service->max_lifetime_ms, 7200000);
     assert_int_equal(service->truncation, CONFIG_TRUNCATION_EOF);
     assert_true(service->allow_common_name);
+    assert_int_equal(service->canary, CONFIG_CANARY_REQUIRE);
+    assert_true(service->retire_ms == CONFIG_RETIRE_DRAIN);
     fixture_release(&fixture);
 }
 
@@ -606,6 +640,7 @@ int main(void)
         fixture_test(an_identity_has_one_form),
         fixture_test(what_is_said_twice_is_refused),
         fixture_test(a_port_is_taken_once),
+        fixture_test(a_socket_of_systemd_is_taken_once),
         fixture_test(the_agent_does_not_call_itself),
         fixture_test(exposure_is_asked_for),
         fixture_test(versions_have_an_order),

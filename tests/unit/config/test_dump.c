@@ -23,6 +23,7 @@ static void defaults_are_expanded(void **state)
                      "address = API.example.com.:443\nsni = off\n");
     char *text = dump(fixture.config);
     assert_string_equal(text, "[agent]\nworkers = auto\nlog_level = info\nlog_format = text\n"
+                              "status = unix:/run/mtls-agent/status.sock\n"
                               "shutdown_timeout = 30s\n"
                               "\n[certificate g]\ncert = /c\nkey = /k\n"
                               "\n[service a]\nlisten = 127.0.0.1:1\nlisten = [::1]:1\nexpose = no\n"
@@ -31,7 +32,8 @@ static void defaults_are_expanded(void **state)
                               "sni = off\nallow_common_name = no\nalpn = h2\nalpn = http/1.1\n"
                               "tls_min = 1.2\ntls_max = 1.3\nconnect_timeout = 5s\n"
                               "handshake_timeout = 5s\nidle_timeout = 10m\nclose_timeout = 10s\n"
-                              "truncation = reset\nmax_connections = 10000\nmax_lifetime = off\n");
+                              "truncation = reset\nmax_connections = 10000\nmax_lifetime = off\n"
+                              "canary = yes\nretire = never\n");
     free(text);
     fixture_release(&fixture);
 }
@@ -41,6 +43,7 @@ static void a_dump_reads_back_to_the_same(void **state)
     (void)state;
     struct fixture fixture = fixture_good(
         "[agent]\nworkers = 3\nlog_level = debug\nlog_format = json\nshutdown_timeout = 90s\n"
+        "status = [0::1]:9464, unix:/run/s.sock\n"
         "[certificate g]\ncert = c.crt\nkey = k\npassword_file = pw\n"
         "[certificate h]\npkcs12 = h.pfx\npassword_file = h.txt\n"
         "[service a]\nlisten = 127.0.0.1:1, unix:/run/x\nexpose = yes\nsocket_mode = 660\n"
@@ -51,7 +54,10 @@ static void a_dump_reads_back_to_the_same(void **state)
         "pin = sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nalpn = h2\ntls_min = 1.3\n"
         "priority = NORMAL:-VERS-ALL\nidle_timeout = off\nmax_lifetime = 2h\n"
         "connect_timeout = 1500ms\ntruncation = eof\nmax_connections = 1\n"
-        "[service b]\nlisten = [::1]:1\naddress = b.example:1\nca = system\ntls_mode = tls\n");
+        "crl = one.crl, https://crl.example.com:8443/%7Eca/a.crl?x=1\ncrl = HTTP://[2001:DB8::1]\n"
+        "canary = require\nretire = 90m\n"
+        "[service b]\nlisten = [::1]:1\naddress = b.example:1\nca = system\ntls_mode = tls\n"
+        "listen = systemd:b@1.socket\ncanary = no\nretire = drain\n");
     char *first = dump(fixture.config);
     assert_non_null(strstr(first, "\n[certificate h]\npkcs12 = /"));
     assert_non_null(strstr(first, "/h.pfx\npassword_file = /"));

@@ -2,6 +2,7 @@
 #include "control/notify.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -75,6 +77,38 @@ static void a_manager_is_told_by_path_or_abstract_name(void **state)
         close(fd);
     }
     unlink(path);
+}
+
+static void reload(void)
+{
+    notify_reloading();
+    notify_status("reading");
+    notify_ready("Serving 4 services");
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void a_reload_tells_when_it_began(void **state)
+{
+    (void)state;
+    char name[64], text[256];
+    snprintf(name, sizeof(name), "@test_notify-%d", getpid());
+    int fd = manager(name);
+    uint64_t before = monotonic_us(), told = 0;
+    in_child(reload);
+    ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_int_equal(sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%" SCNu64, &told), 1);
+    assert_in_range(told, before, monotonic_us());
+    assert_told(fd, "STATUS=reading");
+    assert_told(fd, "READY=1\nSTATUS=Serving 4 services");
+    close(fd);
 }
 
 static void tell_without_descriptors(void)
@@ -149,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manager_is_told_by_path_or_abstract_name),
+        cmocka_unit_test(a_reload_tells_when_it_began),
         cmocka_unit_test(running_out_of_descriptors_does_not_silence_it),
         cmocka_unit_test(a_manager_that_does_not_read_holds_up_no_sign_of_life),
         cmocka_unit_test(without_a_manager_nothing_happens),

@@ -1,4 +1,4 @@
-/* The hosts are ours: target.c needs to know no more of them than what these two say. */
+/* The hosts are ours: target.c needs to know no more of them than what these say. */
 #include "control/target.h"
 
 #include <setjmp.h>
@@ -12,6 +12,7 @@
 struct host {
     struct answer *answer;
     const char *failure;
+    int64_t age_ms;
 };
 
 const struct answer *host_answer(const struct host *host)
@@ -24,7 +25,13 @@ const char *host_failure(const struct host *host)
     return host->failure;
 }
 
+int64_t host_age_ms(const struct host *host)
+{
+    return host->answer != NULL ? host->age_ms : -1;
+}
+
 #define ADDRESSES_MAX 4
+#define SERVICE_ID    7
 
 /* A service with some addresses, each of which is a literal or a host of ours. */
 struct fixture {
@@ -45,7 +52,8 @@ static void set_up(struct fixture *fixture, size_t n, const char *const *hosts)
         address->is_literal = addr_parse_ip(hosts[i], 0, &ignored) == 0;
         address->name = (struct name){.kind = NAME_DNS, .text = address->host};
     }
-    if (target_init(&fixture->target, &fixture->service) < 0 || fixture->target.hosts == NULL) {
+    if (target_init(&fixture->target, SERVICE_ID, &fixture->service) < 0 ||
+        fixture->target.hosts == NULL) {
         abort();
     }
     for (size_t i = 0; i < n; i++) {
@@ -195,6 +203,52 @@ static void a_long_story_of_failures_is_cut(void **state)
     tear_down(&fixture);
 }
 
+static void it_is_known_whose_target_it_is(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 1, (const char *const[]){"a"});
+    assert_int_equal(fixture.target.id, SERVICE_ID);
+    tear_down(&fixture);
+}
+
+static void the_oldest_answer_tells_the_age(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 3, (const char *const[]){"192.0.2.1", "a", "b"});
+    assert_int_equal(target_age_ms(&fixture.target), -1);
+    answer(&fixture.hosts[1], 10, 1);
+    fixture.hosts[1].age_ms = 5000;
+    assert_int_equal(target_age_ms(&fixture.target), -1);
+    answer(&fixture.hosts[2], 20, 1);
+    fixture.hosts[2].age_ms = 3000;
+    assert_int_equal(target_age_ms(&fixture.target), 5000);
+    tear_down(&fixture);
+}
+
+static void a_literal_has_no_age_and_no_failure(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 2, (const char *const[]){"192.0.2.1", "::1"});
+    assert_int_equal(target_age_ms(&fixture.target), -1);
+    assert_null(target_failure(&fixture.target));
+    tear_down(&fixture);
+}
+
+static void one_name_that_fails_is_told_beside_others_that_do_not(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 3, (const char *const[]){"192.0.2.1", "a", "b"});
+    answer(&fixture.hosts[1], 10, 1);
+    assert_null(target_failure(&fixture.target));
+    fixture.hosts[2].failure = "server failure";
+    assert_string_equal(target_failure(&fixture.target), "server failure");
+    tear_down(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +259,10 @@ int main(void)
         cmocka_unit_test(one_address_under_two_names_is_two_endpoints),
         cmocka_unit_test(endpoints_are_bounded),
         cmocka_unit_test(a_long_story_of_failures_is_cut),
+        cmocka_unit_test(it_is_known_whose_target_it_is),
+        cmocka_unit_test(the_oldest_answer_tells_the_age),
+        cmocka_unit_test(a_literal_has_no_age_and_no_failure),
+        cmocka_unit_test(one_name_that_fails_is_told_beside_others_that_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

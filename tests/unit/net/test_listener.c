@@ -16,7 +16,14 @@
 
 #define N 3
 
-static const struct listener_access ours = {(uid_t)-1, (gid_t)-1, 0600};
+static const struct listener_access ours = {.user = (uid_t)-1, .group = (gid_t)-1, .mode = 0600};
+
+static const struct listener_access shared = {
+    .user = (uid_t)-1,
+    .group = (gid_t)-1,
+    .mode = 0600,
+    .is_shared = true,
+};
 
 static int enter(void **state)
 {
@@ -102,7 +109,7 @@ static void test_port_of_another_agent_is_not_shared(void **state)
 
 static void test_unix_socket_has_its_mode_at_once(void **state)
 {
-    const struct listener_access access = {(uid_t)-1, (gid_t)-1, 0620};
+    const struct listener_access access = {.user = (uid_t)-1, .group = (gid_t)-1, .mode = 0620};
     struct addr addr;
     struct stat status;
     struct listener_file file;
@@ -185,6 +192,156 @@ static void test_longest_path_can_be_opened(void **state)
     close_all(fds);
 }
 
+static void test_shared_port_is_shared_only_with_who_shares(void **state)
+{
+    (void)state;
+    struct addr addr = free_address("127.0.0.1");
+    int older[N], newer[N], alone = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(listener_open(&addr, &ours, older, N), 0);
+    assert_int_equal(listener_open(&addr, &shared, newer, N), 0);
+    close_all(older);
+    int caller = dial(&addr);
+    assert_true(caller >= 0);
+    close(caller);
+    close_all(newer);
+
+    assert_int_equal(bind(alone, &addr.sa, addr.len), 0);
+    assert_int_equal(listen(alone, 1), 0);
+    assert_int_equal(listener_open(&addr, &shared, newer, N), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    close(alone);
+}
+
+static void test_shared_unix_socket_takes_the_place_of_a_live_one(void **state)
+{
+    struct addr addr, from;
+    struct listener_file first, second;
+    struct stat status;
+    int older[N], newer[N];
+    (void)state;
+    assert_int_equal(addr_from_path("d.sock", &addr), 0);
+    assert_int_equal(listener_open(&addr, &ours, older, N), 0);
+    assert_int_equal(listener_remember(&addr, &first), 0);
+    int early = dial(&addr);
+    assert_int_equal(listener_open(&addr, &shared, newer, N), 0);
+    assert_int_equal(listener_remember(&addr, &second), 0);
+    int late = dial(&addr);
+
+    int accepted = socket_accept(older[0], &from);
+    assert_true(early >= 0 && late >= 0 && accepted >= 0);
+    assert_int_equal(socket_accept(older[0], &from), -1);
+    close(accepted);
+    accepted = socket_accept(newer[0], &from);
+    assert_true(accepted >= 0);
+    close(accepted);
+
+    listener_unlink(&first); /* the older one ends, and leaves the newer one's file alone */
+    assert_int_equal(stat("d.sock", &status), 0);
+    listener_unlink(&second);
+    assert_int_equal(stat("d.sock", &status), -1);
+    close(early);
+    close(late);
+    close_all(older);
+    close_all(newer);
+}
+
+static void test_what_is_held_disturbs_nobody_until_it_is_shown(void **state)
+{
+    static const struct listener_access held = {
+        .user = (uid_t)-1,
+        .group = (gid_t)-1,
+        .mode = 0600,
+        .is_shared = true,
+        .is_held = true,
+    };
+    struct addr addrs[2] = {free_address("127.0.0.1")}, from;
+    (void)state;
+    assert_int_equal(addr_from_path("e.sock", &addrs[1]), 0);
+    for (size_t i = 0; i < 2; i++) {
+        int older[N], newer[N];
+        assert_int_equal(listener_open(&addrs[i], &ours, older, N), 0);
+        for (unsigned turn = 0; turn < 2; turn++) {
+            assert_int_equal(listener_open(&addrs[i], &held, newer, N), 0);
+            int caller = dial(&addrs[i]), n = 0;
+            for (size_t k = 0; k < N; k++) {
+                int accepted = socket_accept(older[k], &from);
+                n += accepted >= 0;
+                close(accepted);
+            }
+            close(caller);
+            assert_int_equal(n, 1); /* nobody else had the caller */
+            if (turn == 0) {
+                listener_discard(&addrs[i]);
+                close_all(newer);
+            }
+        }
+        assert_int_equal(listener_show(&addrs[i], newer, N), 0);
+        close_all(older);
+        int caller = dial(&addrs[i]);
+        assert_true(caller >= 0);
+        close(caller);
+        close_all(newer);
+    }
+    assert_int_equal(unlink("e.sock"), 0); /* and nothing else is left in the directory */
+}
+
+#define CALLERS 64
+
+/* How many of as many callers these sockets get; the others are left waiting elsewhere. */
+static unsigned callers_of(const int *fds, const struct addr *addr)
+{
+    int callers[CALLERS];
+    unsigned n = 0;
+    for (unsigned i = 0; i < CALLERS; i++) {
+        callers[i] = dial(addr);
+        assert_true(callers[i] >= 0);
+    }
+    for (unsigned i = 0; i < N; i++) {
+        struct addr from;
+        for (int fd = socket_accept(fds[i], &from); fd >= 0; fd = socket_accept(fds[i], &from)) {
+            n++;
+            close(fd);
+        }
+    }
+    for (unsigned i = 0; i < CALLERS; i++) {
+        close(callers[i]);
+    }
+    return n;
+}
+
+static void test_who_yields_gets_no_new_callers(void **state)
+{
+    (void)state;
+    struct addr addr = free_address("127.0.0.1");
+    int older[N], newer[N], newest[N];
+    assert_int_equal(listener_open(&addr, &ours, older, N), 0);
+    listener_yield(older[0], N); /* to nobody */
+    assert_int_equal(callers_of(older, &addr), CALLERS);
+
+    assert_int_equal(listener_open(&addr, &shared, newer, N), 0);
+    assert_in_range(callers_of(older, &addr), 1, CALLERS - 1);
+    (void)callers_of(newer, &addr); /* takes in who waited */
+    (void)callers_of(older, &addr);
+    listener_yield(older[0], N);
+    assert_int_equal(callers_of(older, &addr), 0);
+    for (unsigned i = 0; i < N; i++) {
+        close(older[i]);
+        assert_in_range(callers_of(newer, &addr), CALLERS, (N + 1) * CALLERS);
+    }
+
+    /* What it has begun does not outlive it, neither for who comes next nor when it is ended. */
+    assert_int_equal(listener_open(&addr, &shared, newest, N), 0);
+    assert_in_range(callers_of(newer, &addr), 1, CALLERS - 1);
+    (void)callers_of(newest, &addr);
+    (void)callers_of(newer, &addr);
+    listener_yield(newer[0], N);
+    assert_int_equal(callers_of(newer, &addr), 0);
+    listener_gather(newest[0]);
+    assert_in_range(callers_of(newer, &addr), 1, CALLERS - 1);
+    close_all(newer);
+    close_all(newest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +352,10 @@ int main(void)
         cmocka_unit_test(test_stale_socket_is_replaced_and_a_live_one_is_not),
         cmocka_unit_test(test_what_is_no_socket_is_left_alone),
         cmocka_unit_test(test_longest_path_can_be_opened),
+        cmocka_unit_test(test_shared_port_is_shared_only_with_who_shares),
+        cmocka_unit_test(test_shared_unix_socket_takes_the_place_of_a_live_one),
+        cmocka_unit_test(test_what_is_held_disturbs_nobody_until_it_is_shown),
+        cmocka_unit_test(test_who_yields_gets_no_new_callers),
     };
     return cmocka_run_group_tests(tests, enter, leave);
 }

@@ -13,6 +13,7 @@
 struct pair {
     struct problems *problems;
     struct fixture_cert ca, server_cert, client_cert;
+    struct fixture_cert middle; /* between the CA and the server, if wanted */
     struct trust *trust;
     struct identity *identity;
     struct profile *profile;
@@ -26,12 +27,17 @@ struct pair {
 
 /* How a pair differs from the ordinary one: verified, mutual, TLS 1.3, host api.example.com. */
 struct pair_spec {
-    const char *server_priority; /* NULL: TLS 1.3 */
-    const char *host;            /* what the client wants; NULL: the right name */
-    const char *purpose;         /* of the server's certificate; NULL: serverAuth */
-    bool no_identity;            /* the client has no certificate */
-    bool not_asked;              /* the server does not ask for one */
-    bool trusts_namesake;        /* the client trusts another CA of the same name */
+    const char *server_priority;          /* NULL: TLS 1.3 */
+    const char *host;                     /* what the client wants; NULL: the right name */
+    const char *purpose;                  /* of the server's certificate; NULL: serverAuth */
+    bool no_identity;                     /* the client has no certificate */
+    bool not_asked;                       /* the server does not ask for one */
+    bool trusts_namesake;                 /* the client trusts another CA of the same name */
+    bool has_middle;                      /* the server's certificate is an intermediate's */
+    void (*add_files)(struct pair *pair); /* called when the certificates are there */
+    const struct trust_crl *crls;         /* of the client */
+    size_t n_crls;
+    const char *warning; /* about them; NULL: none */
     unsigned server_flags;
     size_t piece; /* 0: all at once */
 };
@@ -60,9 +66,11 @@ static inline ssize_t pair_push(gnutls_transport_ptr_t ptr, const void *bytes, s
 static inline void pair_make_files(struct pair *pair, const struct pair_spec *spec)
 {
     pair->ca = fixture_make((struct fixture_spec){.cn = "CA", .is_ca = true});
+    pair->middle =
+        fixture_make((struct fixture_spec){.cn = "Middle", .is_ca = true, .issuer = &pair->ca});
     pair->server_cert = fixture_make((struct fixture_spec){
         .cn = "server",
-        .issuer = &pair->ca,
+        .issuer = spec->has_middle ? &pair->middle : &pair->ca,
         .dns = "api.example.com",
         .purpose = spec->purpose != NULL ? spec->purpose : GNUTLS_KP_TLS_WWW_SERVER,
     });
@@ -74,6 +82,9 @@ static inline void pair_make_files(struct pair *pair, const struct pair_spec *sp
     fixture_release(&namesake);
     fixture_add("client.crt", &pair->client_cert);
     fixture_write_key("client.key", &pair->client_cert, NULL);
+    if (spec->add_files != NULL) {
+        spec->add_files(pair);
+    }
 }
 
 static inline void pair_make_client(struct pair *pair, const struct pair_spec *spec)
@@ -81,9 +92,12 @@ static inline void pair_make_client(struct pair *pair, const struct pair_spec *s
     const struct identity_source source = {.cert = "client.crt", .key = "client.key"};
     const char *why;
     pair->problems = problems_new();
-    pair->trust = trust_load("ca.crt", (struct place){0}, pair->problems);
+    pair->trust = trust_load(&(struct trust_source){.ca = "ca.crt",
+                                                    .crls = spec->crls,
+                                                    .n_crls = spec->n_crls},
+                             pair->problems);
     pair->identity = spec->no_identity ? NULL : identity_load(&source, pair->problems);
-    fixture_expect(pair->problems, NULL);
+    fixture_expect(pair->problems, spec->warning);
     const struct profile_options options = {
         .identity = pair->identity,
         .trust = pair->trust,
@@ -107,8 +121,9 @@ static inline void pair_make_server(struct pair *pair, const struct pair_spec *s
     const char *priority =
         spec->server_priority != NULL ? spec->server_priority : "NORMAL:-VERS-ALL:+VERS-TLS1.3";
     fixture_ok(gnutls_certificate_allocate_credentials(&pair->server_credentials));
-    fixture_ok(gnutls_certificate_set_x509_key(pair->server_credentials, &pair->server_cert.crt, 1,
-                                               pair->server_cert.key));
+    gnutls_x509_crt_t chain[] = {pair->server_cert.crt, pair->middle.crt};
+    fixture_ok(gnutls_certificate_set_x509_key(pair->server_credentials, chain,
+                                               spec->has_middle ? 2 : 1, pair->server_cert.key));
     fixture_ok(gnutls_certificate_set_x509_trust(pair->server_credentials, &pair->ca.crt, 1));
     fixture_ok(gnutls_init(&pair->server, GNUTLS_SERVER | GNUTLS_NONBLOCK | spec->server_flags));
     fixture_ok(gnutls_priority_set_direct(pair->server, priority, NULL));
@@ -147,6 +162,7 @@ static inline void pair_free(struct pair *pair)
     gnutls_certificate_free_credentials(pair->server_credentials);
     fixture_release(&pair->ca);
     fixture_release(&pair->server_cert);
+    fixture_release(&pair->middle);
     fixture_release(&pair->client_cert);
     buf_release(&pair->to_server);
     buf_release(&pair->to_client);

@@ -8,7 +8,7 @@ static struct trust *load_trust(void)
     struct fixture_cert ca = fixture_make((struct fixture_spec){.cn = "CA", .is_ca = true});
     (void)unlink("ca.crt");
     fixture_add("ca.crt", &ca);
-    struct trust *trust = trust_load("ca.crt", (struct place){0}, problems);
+    struct trust *trust = trust_load(&(struct trust_source){.ca = "ca.crt"}, problems);
     fixture_release(&ca);
     problems_free(problems);
     return trust;

@@ -129,11 +129,53 @@ static void test_no_ticket_is_kept_unless_it_is_wanted(void **state)
     gnutls_free(key.data);
 }
 
+/* Takes another profile: the same, and a CRL. */
+static void add_crl(struct pair *pair, const struct fixture_cert *revoked)
+{
+    const char *why;
+    const struct trust_crl crl = {.path = "ticket.crl"};
+    (void)unlink(crl.path);
+    fixture_add_crl(crl.path, (struct fixture_crl){.issuer = &pair->ca, .revoked = revoked});
+    profile_unref(pair->profile);
+    trust_unref(pair->trust);
+    pair->trust = trust_load(&(struct trust_source){.ca = "ca.crt", .crls = &crl, .n_crls = 1},
+                             pair->problems);
+    const struct profile_options options = {.identity = pair->identity,
+                                            .trust = pair->trust,
+                                            .tls_min = 12,
+                                            .tls_max = 13};
+    pair->profile = profile_new(&options, &why);
+    assert_non_null(pair->profile);
+}
+
+static void test_a_resumed_backend_is_looked_up_in_the_crl(void **state)
+{
+    (void)state;
+    for (size_t v = 0; v < 2; v++) {
+        for (int is_revoked = 0; is_revoked < 2; is_revoked++) {
+            gnutls_datum_t key = make_key();
+            struct pair *pair = pair_with_tickets(versions[v], &key);
+            struct ticket *ticket = earn_ticket(pair);
+            add_crl(pair, is_revoked ? &pair->server_cert : NULL);
+            renew(pair, versions[v], &key, "api.example.com");
+            assert_int_equal(ticket_offer(pair->client, ticket), 0);
+            assert_int_equal(pair_handshake(pair, NULL), is_revoked ? TLS_FAILED : TLS_DONE);
+            assert_true(tls_is_resumed(pair->client));
+            assert_int_equal(tls_failure(pair->client)->reason,
+                             is_revoked ? REASON_cert_revoked : REASON_ok);
+            ticket_free(ticket);
+            pair_free(pair);
+            gnutls_free(key.data);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_ticket_resumes),
         cmocka_unit_test(test_a_resumed_backend_is_judged_again),
+        cmocka_unit_test(test_a_resumed_backend_is_looked_up_in_the_crl),
         cmocka_unit_test(test_a_ticket_that_is_not_taken_leads_to_a_full_handshake),
         cmocka_unit_test(test_no_ticket_is_kept_unless_it_is_wanted),
     };

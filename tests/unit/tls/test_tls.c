@@ -292,6 +292,75 @@ static void test_renegotiation_is_declined(void **state)
     pair_free(pair);
 }
 
+/* The rules of another profile, which is made of the pair's files as they are now. */
+static bool would_pass(struct pair *pair, const char *ca, const char *crl, const char *name,
+                       struct failure *ret_failure)
+{
+    const char *why;
+    const struct trust_crl list = {.path = crl};
+    const struct trust_source source = {.ca = ca, .crls = &list, .n_crls = crl != NULL};
+    struct name wanted = {.kind = NAME_DNS, .text = (char *)(uintptr_t)name};
+    struct trust *trust = trust_load(&source, pair->problems);
+    const struct profile_options options = {
+        .trust = trust, .names = &wanted, .n_names = name != NULL, .tls_min = 12, .tls_max = 13};
+    struct profile *profile = profile_new(&options, &why);
+    bool passes = tls_would_pass(pair->client, profile, ret_failure);
+    profile_unref(profile);
+    trust_unref(trust);
+    return passes;
+}
+
+static void test_peer_is_judged_anew_without_being_disturbed(void **state)
+{
+    (void)state;
+    struct fixture_cert other = fixture_make((struct fixture_spec){.cn = "Other", .is_ca = true});
+    (void)unlink("other.crt");
+    fixture_add("other.crt", &other);
+    for (size_t v = 0; v < 2; v++) {
+        struct pair *pair = pair_new((struct pair_spec){.server_priority = versions[v][1]});
+        struct failure failure = {0};
+        (void)unlink("good.crl"), (void)unlink("bad.crl");
+        fixture_add_crl("good.crl", (struct fixture_crl){.issuer = &pair->ca});
+        fixture_add_crl("bad.crl",
+                        (struct fixture_crl){.issuer = &pair->ca, .revoked = &pair->server_cert});
+        assert_false(would_pass(pair, "ca.crt", NULL, NULL, &failure));
+        assert_int_equal(failure.reason, REASON_internal); /* too early */
+
+        assert_int_equal(pair_handshake(pair, NULL), TLS_DONE);
+        assert_true(would_pass(pair, "ca.crt", NULL, NULL, &failure));
+        assert_true(would_pass(pair, "ca.crt", "good.crl", NULL, &failure));
+        assert_false(would_pass(pair, "other.crt", NULL, NULL, &failure));
+        assert_int_equal(failure.reason, REASON_cert_untrusted);
+        assert_false(would_pass(pair, "ca.crt", "bad.crl", NULL, &failure));
+        assert_int_equal(failure.reason, REASON_cert_revoked);
+        assert_false(would_pass(pair, "ca.crt", NULL, "other.example.com", &failure));
+        assert_int_equal(failure.reason, REASON_cert_name_mismatch);
+        assert_true(would_pass(pair, "ca.crt", NULL, "api.example.com", &failure));
+
+        assert_int_equal(tls_failure(pair->client)->reason, REASON_ok);
+        check_up(pair, 100000);
+        check_down(pair, 100000);
+        pair_free(pair);
+    }
+    fixture_release(&other);
+}
+
+static void test_peers_end_is_known_accepted_or_not(void **state)
+{
+    (void)state;
+    for (size_t v = 0; v < 2; v++) {
+        for (int is_refused = 0; is_refused < 2; is_refused++) {
+            struct pair *pair = pair_new((struct pair_spec){.server_priority = versions[v][1],
+                                                            .trusts_namesake = is_refused != 0});
+            assert_int_equal(tls_peer_not_after(pair->client), 0);
+            assert_int_equal(pair_handshake(pair, NULL), is_refused ? TLS_FAILED : TLS_DONE);
+            assert_int_equal(tls_peer_not_after(pair->client),
+                             gnutls_x509_crt_get_expiration_time(pair->server_cert.crt));
+            pair_free(pair);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +378,8 @@ int main(void)
         cmocka_unit_test(test_damaged_record_fails),
         cmocka_unit_test(test_post_handshake_authentication_is_answered),
         cmocka_unit_test(test_renegotiation_is_declined),
+        cmocka_unit_test(test_peer_is_judged_anew_without_being_disturbed),
+        cmocka_unit_test(test_peers_end_is_known_accepted_or_not),
     };
     return cmocka_run_group_tests(tests, fixture_enter, fixture_leave);
 }

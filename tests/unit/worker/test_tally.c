@@ -73,9 +73,9 @@ static bool fold(struct fixture *fixture, enum reason reason, const char *detail
 static void ends_are_counted_by_reason(void **state)
 {
     struct fixture *fixture = *state;
-    tally_add(fixture->tally, REASON_ok);
-    tally_add(fixture->tally, REASON_ok);
-    tally_add(fixture->tally, REASON_internal);
+    tally_add(fixture->tally, REASON_ok, false);
+    tally_add(fixture->tally, REASON_ok, false);
+    tally_add(fixture->tally, REASON_internal, true);
     for (int reason = 0; reason < REASON_COUNT; reason++) {
         uint64_t expected = reason == REASON_ok ? 2 : reason == REASON_internal ? 1 : 0;
         assert_int_equal(tally_count(fixture->tally, (enum reason)reason), expected);
@@ -219,7 +219,7 @@ static void *fail_often(void *ctx)
     struct failure failure;
     failure_set(&failure, REASON_connect_refused, "evidence");
     for (int i = 0; i < STORM; i++) {
-        tally_add(storm->tally, failure.reason);
+        tally_add(storm->tally, failure.reason, failure.by_peer);
         if (!tally_fold(storm->tally, &failure, atomic_load(&storm->now_ms), &nobody)) {
             atomic_fetch_add(&storm->first, 1);
         }

@@ -1,0 +1,382 @@
+#include "control/reload.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "config/same.h"
+#include "control/canary.h"
+#include "control/capacity.h"
+#include "control/control_fields.h"
+#include "control/notify.h"
+#include "control/target.h"
+#include "control/verdicts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum reload_kind { RELOAD_ALL, RELOAD_FILES };
+
+struct reload {
+    struct control *control;
+    struct outcome last;
+
+    /* Asked for, and not begun. */
+    bool wants_all, wants_files;
+    struct list waiting;
+
+    /* Under way. */
+    bool is_busy, is_reading;
+    bool is_settling; /* the workers are still at it */
+    struct changeover_counts counts;
+    bool is_ending;
+    bool is_orphan;  /* to be freed when it has been read */
+    bool owes_files; /* a reload of files came to nothing, for want of memory */
+    enum reload_kind kind;
+    struct list served; /* who waits for this one */
+    uv_work_t work;
+    struct snapshot *next;
+    struct problems *problems;
+    struct config *config; /* that the problems point into, when there is no `next` */
+    struct canary *canary;
+};
+
+static void begin_next(struct reload *reload);
+
+/* ---- telling ---- */
+
+static void tell(struct list *waiters, const struct outcome *outcome)
+{
+    while (!list_empty(waiters)) {
+        struct reload_waiter *waiter = list_item(waiters->next, struct reload_waiter, link);
+        list_remove(&waiter->link);
+        waiter->done(waiter->ctx, outcome);
+    }
+}
+
+static void log_outcome(const struct outcome *outcome)
+{
+    struct log_line line;
+    for (size_t i = 0; i < outcome->n_faults; i++) {
+        log_message(LEVEL_ERROR, "%s", outcome->faults[i]);
+    }
+    for (size_t i = 0; i < outcome->n_warnings; i++) {
+        log_message(LEVEL_WARNING, "%s", outcome->warnings[i]);
+    }
+    log_begin(&line, outcome->is_refused ? LEVEL_ERROR : LEVEL_INFO,
+              outcome->is_refused ? "reload refused" : "reloaded");
+    if (outcome->is_refused) {
+        log_number(&line, "faults", outcome->n_faults);
+        log_text(&line, "detail", "everything stays as it was");
+    } else {
+        log_number(&line, "added", outcome->counts.added);
+        log_number(&line, "changed", outcome->counts.changed);
+        log_number(&line, "removed", outcome->counts.removed);
+        log_number(&line, "unchanged", outcome->counts.unchanged);
+    }
+    log_number(&line, "generation", outcome->generation);
+    log_end(&line);
+}
+
+static void notify(const struct reload *reload, const struct outcome *outcome)
+{
+    char status[512];
+    if (outcome->is_refused) {
+        snprintf(status, sizeof(status), "Reload refused: %s",
+                 outcome->n_faults > 0 ? outcome->faults[0] : "out of memory");
+    } else {
+        snprintf(status, sizeof(status), "Serving %zu services",
+                 reload->control->snapshot->config->n_services);
+    }
+    notify_ready(status);
+}
+
+/* ---- ending ---- */
+
+static void drop_reading(struct reload *reload)
+{
+    reload->canary = canary_cancel(reload->canary);
+    reload->next = snapshot_free(reload->next);
+    reload->problems = problems_free(reload->problems);
+    reload->config = config_free(reload->config);
+}
+
+static void log_problem(void *ctx, bool is_error, const char *text)
+{
+    (void)ctx;
+    log_message(is_error ? LEVEL_ERROR : LEVEL_WARNING, "%s", text);
+}
+
+static void finish_files(struct reload *reload, bool is_done)
+{
+    reload->owes_files = !is_done;
+    if (reload->problems != NULL) {
+        problems_each(reload->problems, log_problem, NULL);
+    }
+    if (!is_done) {
+        log_message(LEVEL_ERROR, "changed files were not read: trying again soon");
+    }
+}
+
+static void finish_all(struct reload *reload, const struct changeover_counts *counts)
+{
+    struct outcome *last = &reload->last;
+    outcome_release(last);
+    if (reload->problems != NULL) {
+        outcome_note(last, reload->problems);
+    }
+    last->is_refused = counts == NULL;
+    last->when = time(NULL);
+    last->generation = reload->control->generation;
+    last->counts = counts != NULL ? *counts : (struct changeover_counts){0};
+    log_outcome(last);
+    notify(reload, last);
+}
+
+/* The one way out of a reload that came to its end. */
+static void finish(struct reload *reload, const struct changeover_counts *counts)
+{
+    reload->is_busy = false;
+    if (reload->kind == RELOAD_FILES) {
+        finish_files(reload, counts != NULL);
+    } else {
+        finish_all(reload, counts);
+    }
+    drop_reading(reload);
+    tell(&reload->served, &reload->last);
+    begin_next(reload);
+}
+
+static void change_over(struct reload *reload)
+{
+    struct control *control = reload->control;
+    unsigned workers = reload->next->config->agent.workers;
+    reload->counts = changeover_count(control->snapshot, reload->next);
+    if ((workers > 0 ? workers : capacity_cpus()) != crew_size(control->crew)) {
+        problems_warning(reload->problems, reload->next->config->agent.workers_place,
+                         "workers has changed: that takes effect when the agent is started anew");
+    }
+    if (reload->kind == RELOAD_FILES) {
+        verdicts_log(control->snapshot, reload->next);
+    }
+    if (changeover(control, reload->next, reload->problems) < 0) {
+        finish(reload, NULL);
+        return;
+    }
+    reload->next = NULL; /* in use */
+    reload->is_settling = true;
+    reload_settle(reload);
+}
+
+void reload_settle(struct reload *reload)
+{
+    if (reload->is_settling && crew_is_settled(reload->control->crew)) {
+        reload->is_settling = false;
+        finish(reload, &reload->counts);
+    }
+}
+
+/* ---- trying out ---- */
+
+static void on_tried(void *ctx, struct canary_trial *trials, size_t n)
+{
+    struct reload *reload = ctx;
+    size_t errors = problems_errors(reload->problems);
+    if (reload->kind == RELOAD_ALL) {
+        verdicts_refuse(reload->control->snapshot, reload->next, trials, n, reload->problems);
+    } else {
+        verdicts_hold(reload->control->snapshot, reload->next, trials, n, reload->problems);
+    }
+    reload->canary = canary_cancel(reload->canary);
+    if (problems_errors(reload->problems) > errors) {
+        finish(reload, NULL);
+    } else {
+        change_over(reload);
+    }
+}
+
+/* True when service `i` goes on with the same backends, but with another identity or other CAs. */
+static bool needs_trial(const struct snapshot *before, const struct snapshot *next, size_t i)
+{
+    size_t was = next->was[i];
+    if (was == SNAPSHOT_NEW || next->services[i] == before->services[was] ||
+        next->config->services[i].canary == CONFIG_CANARY_NO) {
+        return false;
+    }
+    const struct profile *now = next->services[i]->profile;
+    const struct profile *then = before->services[was]->profile;
+    bool has_same = profile_identity(now) == profile_identity(then) &&
+                    trust_has_same_cas(profile_trust(now), profile_trust(then));
+    return !has_same && same_addresses(&next->config->services[i], &before->config->services[was]);
+}
+
+/* Returns the number of trials; `ret_trials` is the caller's. SIZE_MAX: memory is out. */
+static size_t list_trials(const struct reload *reload, struct canary_trial **ret_trials)
+{
+    const struct snapshot *before = reload->control->snapshot, *next = reload->next;
+    struct canary_trial *trials = calloc(next->config->n_services + 1, sizeof(*trials));
+    size_t n = 0;
+    if (trials == NULL) {
+        return SIZE_MAX;
+    }
+    for (size_t i = 0; i < next->config->n_services; i++) {
+        if (needs_trial(before, next, i)) {
+            size_t was = next->was[i];
+            trials[n++] = (struct canary_trial){
+                .old = before->services[was],
+                .new = next->services[i],
+                .endpoints = resolver_target(reload->control->resolver, was)->endpoints,
+                .is_required = next->config->services[i].canary == CONFIG_CANARY_REQUIRE,
+            };
+        }
+    }
+    *ret_trials = trials;
+    return n;
+}
+
+static void try_out(struct reload *reload)
+{
+    AUTO_FREE struct canary_trial *trials = NULL;
+    size_t n = list_trials(reload, &trials);
+    if (n == 0) {
+        change_over(reload);
+        return;
+    }
+    if (n != SIZE_MAX) {
+        reload->canary = canary_start(&reload->control->loop, trials, n, on_tried, reload);
+    }
+    if (reload->canary == NULL) {
+        problems_error(reload->problems, (struct place){reload->control->file, 0}, "out of memory");
+        finish(reload, NULL);
+    }
+}
+
+/* ---- reading ---- */
+
+/* On a thread of the pool; neither the snapshot in use nor the ledger changes while this runs. */
+static void on_work(uv_work_t *work)
+{
+    struct reload *reload = work->data;
+    const struct snapshot *before = reload->control->snapshot;
+    if (reload->kind == RELOAD_ALL) {
+        reload->next = snapshot_load(reload->control->file, before, &reload->control->ledger,
+                                     reload->problems, &reload->config);
+    } else {
+        reload->next = snapshot_refresh(before);
+    }
+}
+
+static void on_read(uv_work_t *work, int status)
+{
+    struct reload *reload = work->data;
+    (void)status;
+    reload->is_reading = false;
+    if (reload->is_ending) {
+        drop_reading(reload);
+        if (reload->is_orphan) {
+            reload_free(reload);
+        }
+    } else if (reload->next != NULL) {
+        try_out(reload);
+    } else {
+        finish(reload, NULL);
+    }
+}
+
+static void begin(struct reload *reload, enum reload_kind kind)
+{
+    reload->kind = kind;
+    reload->is_busy = true;
+    if (kind == RELOAD_ALL) {
+        notify_reloading();
+        while (!list_empty(&reload->waiting)) {
+            struct list *waiter = reload->waiting.next;
+            list_remove(waiter);
+            list_append(&reload->served, waiter);
+        }
+    }
+    reload->problems = problems_new();
+    reload->work.data = reload;
+    if (reload->problems == NULL) {
+        finish(reload, NULL);
+    } else {
+        reload->is_reading = true;
+        uv_queue_work(&reload->control->loop, &reload->work, on_work, on_read);
+    }
+}
+
+static void begin_next(struct reload *reload)
+{
+    if (reload->is_busy || reload->is_ending) {
+        return;
+    }
+    if (reload->wants_all) {
+        reload->wants_all = false;
+        begin(reload, RELOAD_ALL);
+    } else if (reload->wants_files) {
+        reload->wants_files = false;
+        begin(reload, RELOAD_FILES);
+    }
+}
+
+/* ---- life ---- */
+
+struct reload *reload_new(struct control *control)
+{
+    struct reload *reload = calloc(1, sizeof(*reload));
+    if (reload != NULL) {
+        reload->control = control;
+        list_init(&reload->waiting);
+        list_init(&reload->served);
+    }
+    return reload;
+}
+
+void reload_request(struct reload *reload, struct reload_waiter *waiter)
+{
+    if (waiter != NULL) {
+        list_append(&reload->waiting, &waiter->link);
+    }
+    if (reload->is_ending) {
+        tell(&reload->waiting, NULL);
+        return;
+    }
+    reload->wants_all = true;
+    begin_next(reload);
+}
+
+void reload_request_files(struct reload *reload)
+{
+    reload->wants_files = true;
+    begin_next(reload);
+}
+
+const struct outcome *reload_last(const struct reload *reload)
+{
+    return &reload->last;
+}
+
+void reload_end(struct reload *reload)
+{
+    reload->is_ending = true;
+    reload->is_settling = false;
+    if (!reload->is_reading) {
+        drop_reading(reload);
+    }
+    tell(&reload->served, NULL);
+    tell(&reload->waiting, NULL);
+}
+
+bool reload_is_owed(const struct reload *reload)
+{
+    return reload->owes_files;
+}
+
+struct reload *reload_free(struct reload *reload)
+{
+    if (reload != NULL && reload->is_reading) {
+        reload->is_orphan = true;
+    } else if (reload != NULL) {
+        outcome_release(&reload->last);
+        free(reload);
+    }
+    return NULL;
+}
