@@ -2,11 +2,10 @@
 #pragma once
 
 #include "base/addr.h"
+#include "status/client.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "status/client.h"
 
 #define CONTACT_STANDARD "/run/mtls-agent/status.sock"
 

@@ -48,6 +48,7 @@ static bool take(int option, struct options *options)
     switch (option) {
     case 'c':
         options->file = optarg;
+        options->is_file_given = true;
         return true;
     case 'd':
         options->dump = true;

@@ -5,6 +5,7 @@
 
 struct options {
     const char *file;
+    bool is_file_given;
     bool overlap;                     /* run */
     bool dump;                        /* check */
     bool json;                        /* probe, status */

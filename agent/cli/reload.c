@@ -1,3 +1,4 @@
+#include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/contact.h"
 #include "cli/document.h"
@@ -11,6 +12,8 @@
 
 /* A reload waits for the handshakes of its canaries. */
 #define TIMEOUT_MS 150000L
+
+#define LOOK_MS 10000L
 
 static const char help[] =
     "usage: mtls-agent reload [-c FILE] [-s SOCKET]\n"
@@ -108,6 +111,37 @@ static int tell(const struct client_answer *answer)
     }
 }
 
+/* True when both are the same file, or it cannot be told. */
+static bool is_same_file(const char *a, const char *b)
+{
+    AUTO_FREE char *real_a = a != NULL ? realpath(a, NULL) : NULL;
+    AUTO_FREE char *real_b = realpath(b, NULL);
+    return real_a == NULL || real_b == NULL || strcmp(real_a, real_b) == 0;
+}
+
+/* Finds out whether the agent that answers is that of the configuration which was named. Returns -1
+ * after telling that it is another's. */
+static int check_file(const struct contact *contact)
+{
+    static const struct client_request request = {.path = "/status", .timeout_ms = LOOK_MS};
+    struct client_answer answer;
+    const char *why;
+    int rc = contact_ask(contact, &request, &answer);
+    struct document *document =
+        rc == 0 && answer.status == 200 ? document_parse(answer.body, answer.len, &why) : NULL;
+    rc = 0;
+    if (document != NULL && !is_same_file(document->file, contact->file)) {
+        fprintf(stderr,
+                "mtls-agent reload: the agent that answers runs with %s, not with %s; nothing was "
+                "reloaded\n",
+                document->file, contact->file);
+        rc = -1;
+    }
+    document_free(document);
+    client_release(&answer);
+    return rc;
+}
+
 static int reload(const struct contact *contact)
 {
     static const struct client_request request = {.path = "/reload",
@@ -141,7 +175,9 @@ int cli_reload(int argc, char **argv)
                 options.socket != NULL ? options.socket : options.file, why);
         return CLI_USAGE;
     }
-    status = reload(&contact);
+    bool is_other =
+        options.is_file_given && contact.file != NULL && contact.n > 0 && check_file(&contact) < 0;
+    status = is_other ? CLI_FAULT : reload(&contact);
     contact_release(&contact);
     return status;
 }

@@ -1,7 +1,9 @@
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/problems.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "config/path.h"
 #include "control/control.h"
 #include "control/snapshot.h"
 #include "net/activation.h"
@@ -43,7 +45,10 @@ static int refuse(struct problems *problems, struct config *config)
 static int run(struct snapshot *snapshot, struct problems *problems, const struct options *options)
 {
     const struct config_agent *agent = &snapshot->config->agent;
-    const struct control_options control = {.file = options->file, .overlaps = options->overlap};
+    const char *why;
+    AUTO_FREE char *file = path_absolute("", options->file, &why); /* for others to be told */
+    const struct control_options control = {.file = file != NULL ? file : options->file,
+                                            .overlaps = options->overlap};
     log_configure(agent->log_level, agent->log_format);
     if (log_start() < 0) {
         log_message(LEVEL_WARNING, "cannot start the log's thread: a slow reader slows the agent");

@@ -81,6 +81,8 @@ enum config_canary {
 #define CONFIG_RETIRE_NEVER UINT64_MAX
 #define CONFIG_RETIRE_DRAIN UINT64_C(0)
 
+#define CONFIG_CRLS_MAX 8
+
 /* One `crl` */
 struct config_crl {
     char *path; /* the file, or where what was downloaded is kept */

@@ -42,16 +42,6 @@ bool same_service(const struct config_service *a, const struct config_service *b
     return is_same_target(SCHEMA_SERVICE, a, b);
 }
 
-bool same_listens(const struct config_service *a, const struct config_service *b)
-{
-    static const char *const names[] = {"listen", "socket_user", "socket_group", "socket_mode"};
-    bool is_same = true;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && is_same; i++) {
-        is_same = is_same_value(schema_find(SCHEMA_SERVICE, names[i]), a, b);
-    }
-    return is_same;
-}
-
 bool same_addresses(const struct config_service *a, const struct config_service *b)
 {
     return is_same_value(schema_find(SCHEMA_SERVICE, "address"), a, b);

@@ -10,10 +10,6 @@
  * certificate only its name does: see same_certificate(). */
 bool same_service(const struct config_service *a, const struct config_service *b);
 
-/* True when both have the same `listen`, in the same order, and the same owner and permissions for
- * them. */
-bool same_listens(const struct config_service *a, const struct config_service *b);
-
 /* True when both have the same `address`, in the same order. */
 bool same_addresses(const struct config_service *a, const struct config_service *b);
 

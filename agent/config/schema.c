@@ -127,7 +127,7 @@ static const struct schema_key keys[] = {
     {SCHEMA_SERVICE, "pin", &value_tls_pin, LIST_IN(config_service, pins), .is_list = true,
      .help = "sha256:BASE64 of the backend's public key, checked besides chain and name"},
     {SCHEMA_SERVICE, "crl", &value_crl, LIST_IN(config_service, crls), .is_list = true,
-     .max_items = FEW_ITEMS,
+     .max_items = CONFIG_CRLS_MAX,
      .help = "files or http:, https: URLs of the revocation lists of the backend's CAs"},
     {SCHEMA_SERVICE, "alpn", &value_tls_alpn, LIST_IN(config_service, alpn), .min = 1,
      .max = ALPN_BYTES, .is_list = true, .max_items = ALPN_ITEMS,

@@ -15,15 +15,16 @@
 
 enum canary_verdict {
     CANARY_UNKNOWN,  /* no backend could be reached, or none gave its word in time */
-    CANARY_PASSED,   /* a backend takes the new */
+    CANARY_PASSED,   /* a backend takes the new, and none is lost */
     CANARY_REFUSED,  /* a backend that takes the old and the new do not want each other */
     CANARY_NO_WORSE, /* neither the new nor the old is taken */
 };
 
 /* One service that changes, and what came of its trial. The addresses are gone through in order:
- * the first one at which the new is taken, or the old alone, decides. A backend that was revoked,
- * or whose CRL is unusable, passes: to refuse it is what the new is for. One that is silent on our
- * certificate passes too, unless its acceptance is required. */
+ * one at which the old alone is taken decides, for connections may be led there; else one that
+ * takes the new. A backend that was revoked, or whose CRL is unusable, passes: to refuse it is what
+ * the new is for. One that is silent on our certificate passes too, unless its acceptance is
+ * required. */
 struct canary_trial {
     struct service *old, *new;   /* references are taken */
     struct endpoints *endpoints; /* a reference is taken; NULL or empty: no address is known */

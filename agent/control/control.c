@@ -164,7 +164,7 @@ static int make_house(struct control *control, size_t n_workers, bool overlaps)
                                                       control->outlook)) != NULL &&
                     (control->resolver = resolver_start(loop, on_found, control)) != NULL &&
                     (control->filewatch = filewatch_start(loop, on_files, control)) != NULL &&
-                    (control->crls = crls_start(loop)) != NULL &&
+                    (control->crls = crls_start(loop, on_files, control)) != NULL &&
                     (control->crew = crew_start(n_workers, watcher)) != NULL;
     if (!is_whole) {
         log_message(LEVEL_ERROR, "cannot start: %m");

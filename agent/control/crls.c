@@ -34,6 +34,8 @@ struct source {
 struct crls {
     uv_timer_t timer;
     uv_loop_t *loop;
+    crls_fetched *fetched;
+    void *ctx;
     struct list sources;
     int64_t offset;         /* seconds of the wall clock less those of the monotonic one */
     unsigned running, held; /* `held`: what must end before the memory is freed */
@@ -143,6 +145,9 @@ static void note_end(struct source *source)
         crl_plan_success(&source->plan, fetch->next_update, time(NULL));
         source->warned_ms = 0;
         tell_success(source, is_recovery);
+        if (fetch->is_new) {
+            source->crls->fetched(source->crls->ctx);
+        }
     } else {
         crl_plan_failure(&source->plan, fetch->next_update, clock_ms(), time(NULL));
         memcpy(source->problem, fetch->why, sizeof(source->problem));
@@ -316,13 +321,15 @@ const char *crls_problem(const struct crls *crls, const char *url)
 
 /* ---- beginning and end ---- */
 
-struct crls *crls_start(uv_loop_t *loop)
+struct crls *crls_start(uv_loop_t *loop, crls_fetched *fetched, void *ctx)
 {
     struct crls *crls = calloc(1, sizeof(*crls));
     if (crls == NULL) {
         return NULL;
     }
     crls->loop = loop;
+    crls->fetched = fetched;
+    crls->ctx = ctx;
     crls->held = 1;
     list_init(&crls->sources);
     uv_timer_init(loop, &crls->timer);

@@ -16,8 +16,11 @@ struct crls_wanted {
                      * spite of their name on it does not replace what is there. NULL: any name */
 };
 
+/* Called when a file has another content, which is complete. */
+typedef void crls_fetched(void *ctx);
+
 /* Starts with nothing wanted. Returns NULL when memory is out. */
-struct crls *crls_start(uv_loop_t *loop);
+struct crls *crls_start(uv_loop_t *loop, crls_fetched *fetched, void *ctx);
 
 /* Replaces what was wanted before; what is unchanged keeps its schedule. A file that is there and
  * current is not asked for again before half of its time is over. Returns -1 when memory is out;

@@ -202,7 +202,11 @@ static int add_activated(struct doors_plan *plan, const struct config_service *s
                    "socket unit, and start the agent anew";
         return -1;
     }
-    for (size_t i = 0; i < n && i < ACTIVATED_MAX; i++) {
+    if (n > ACTIVATED_MAX) {
+        *ret_why = "systemd has handed over more than 64 sockets of that name: give them others";
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
         struct door door = {.service = id, .lent = fds[i]};
         if (activation_inspect(fds[i], &door.addr, ret_why) < 0) {
             return -1;

@@ -79,13 +79,6 @@ void notify_reloading(void)
     tell(state, 0);
 }
 
-void notify_status(const char *text)
-{
-    char state[256];
-    snprintf(state, sizeof(state), "STATUS=%s", text);
-    tell(state, 0);
-}
-
 void notify_stopping(void)
 {
     tell("STOPPING=1", 0);

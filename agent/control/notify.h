@@ -10,8 +10,5 @@ void notify_reloading(void);
 void notify_stopping(void);
 void notify_alive(void);
 
-/* One line for `systemctl status`. */
-void notify_status(const char *text);
-
 /* Milliseconds within which systemd wants a sign of life; 0 when it wants none. */
 uint64_t notify_watchdog_ms(void);

@@ -1,5 +1,7 @@
 #include "control/outcome.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,30 @@ void outcome_note(struct outcome *outcome, const struct problems *problems)
         snprintf(more, sizeof(more), "and %zu more", problems_errors(problems) - outcome->n_faults);
         add(&outcome->faults, &outcome->n_faults, more);
     }
+}
+
+void outcome_log(const struct outcome *outcome)
+{
+    struct log_line line;
+    for (size_t i = 0; i < outcome->n_faults; i++) {
+        log_message(LEVEL_ERROR, "%s", outcome->faults[i]);
+    }
+    for (size_t i = 0; i < outcome->n_warnings; i++) {
+        log_message(LEVEL_WARNING, "%s", outcome->warnings[i]);
+    }
+    log_begin(&line, outcome->is_refused ? LEVEL_ERROR : LEVEL_INFO,
+              outcome->is_refused ? "reload refused" : "reloaded");
+    if (outcome->is_refused) {
+        log_number(&line, "faults", outcome->n_faults);
+        log_text(&line, "detail", "everything stays as it was");
+    } else {
+        log_number(&line, "added", outcome->counts.added);
+        log_number(&line, "changed", outcome->counts.changed);
+        log_number(&line, "removed", outcome->counts.removed);
+        log_number(&line, "unchanged", outcome->counts.unchanged);
+    }
+    log_number(&line, "generation", outcome->generation);
+    log_end(&line);
 }
 
 static void release(char **texts, size_t n)

@@ -23,4 +23,7 @@ struct outcome {
 /* Takes the texts of the problems over, as far as memory allows. */
 void outcome_note(struct outcome *outcome, const struct problems *problems);
 
+/* Tells it in the log: every fault and warning, and the sum. */
+void outcome_log(const struct outcome *outcome);
+
 void outcome_release(struct outcome *outcome);

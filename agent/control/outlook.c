@@ -19,6 +19,8 @@ struct outlook {
     struct view_trust *trusts;
     struct view_crl *crls;
     struct view_service *services;
+    struct view_identity *kept_identities; /* of services that keep what is not the files' */
+    struct view_trust *kept_trusts;
 };
 
 /* A reload that was asked for. */
@@ -35,10 +37,14 @@ static void release_parts(struct outlook *outlook)
     free(outlook->trusts);
     free(outlook->crls);
     free(outlook->services);
+    free(outlook->kept_identities);
+    free(outlook->kept_trusts);
     outlook->identities = NULL;
     outlook->trusts = NULL;
     outlook->crls = NULL;
     outlook->services = NULL;
+    outlook->kept_identities = NULL;
+    outlook->kept_trusts = NULL;
 }
 
 static int make_parts(struct outlook *outlook, const struct snapshot *snapshot)
@@ -49,8 +55,11 @@ static int make_parts(struct outlook *outlook, const struct snapshot *snapshot)
     outlook->trusts = calloc(snapshot->n_trusts + 1, sizeof(*outlook->trusts));
     outlook->crls = calloc(snapshot->n_trusts * PART_CRLS_MAX + 1, sizeof(*outlook->crls));
     outlook->services = calloc(config->n_services + 1, sizeof(*outlook->services));
+    outlook->kept_identities = calloc(config->n_services + 1, sizeof(*outlook->kept_identities));
+    outlook->kept_trusts = calloc(config->n_services + 1, sizeof(*outlook->kept_trusts));
     bool is_whole = outlook->identities != NULL && outlook->trusts != NULL &&
-                    outlook->crls != NULL && outlook->services != NULL;
+                    outlook->crls != NULL && outlook->services != NULL &&
+                    outlook->kept_identities != NULL && outlook->kept_trusts != NULL;
     return is_whole ? 0 : -1;
 }
 
@@ -80,6 +89,9 @@ static void show_trusts(struct outlook *outlook, const struct snapshot *snapshot
         const struct trust_crl_facts *facts = trust_crls(part->trust, &view->n_crls);
         for (size_t k = 0; k < view->n_crls; k++) {
             *crl++ = (struct view_crl){facts[k].source, facts[k].issuer, facts[k].next_update};
+            if (view->problem == NULL) {
+                view->problem = crls_problem(outlook->control->crls, facts[k].source);
+            }
         }
     }
 }
@@ -101,6 +113,22 @@ static enum view_state judge(const struct view_service *view)
     return failed >= succeeded ? VIEW_FAILING : VIEW_OK;
 }
 
+/* What a service uses that is held is not what its files have. */
+static void show_kept(struct outlook *outlook, const struct profile *profile, size_t i)
+{
+    struct view_service *view = &outlook->services[i];
+    struct view_identity *identity = &outlook->kept_identities[i];
+    struct view_trust *trust = &outlook->kept_trusts[i];
+    if (view->identity != NULL && profile_identity(profile) != NULL) {
+        *identity = *view->identity;
+        identity->chain = identity_facts(profile_identity(profile), &identity->n_chain);
+        view->identity = identity;
+    }
+    *trust = *view->trust;
+    trust->cas = trust_facts(profile_trust(profile), &trust->n_cas);
+    view->trust = trust;
+}
+
 static void show_service(struct outlook *outlook, const struct snapshot *snapshot, size_t i)
 {
     const struct config_service *config = &snapshot->config->services[i];
@@ -117,6 +145,9 @@ static void show_service(struct outlook *outlook, const struct snapshot *snapsho
     view->dns_failure = target_failure(target);
     view->held = snapshot->held[i];
     view->state = judge(view);
+    if (view->held != NULL) {
+        show_kept(outlook, snapshot->services[i]->profile, i);
+    }
 }
 
 static enum view_result result_of(const struct outcome *last)

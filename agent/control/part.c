@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How often files are read that change meanwhile. */
+#define READ_MAX 3
+
 /* ---- files ---- */
 
 static void add_file(struct part *part, const char *path)
@@ -42,17 +45,18 @@ static bool is_unchanged(const struct part *part, const struct part *before)
     return true;
 }
 
-/* True when the files were the same before and after they were read. */
-static bool held_still(const struct part *part)
+/* True when the files were the same before and after they were read; else the prints are those of
+ * now. */
+static bool held_still(struct part *part)
 {
+    bool is_still = true;
     for (size_t i = 0; i < part->n_files; i++) {
         struct print now;
         print_take(part->files[i].path, &now);
-        if (!print_same(&now, &part->files[i].print)) {
-            return false;
-        }
+        is_still = is_still && print_same(&now, &part->files[i].print);
+        part->files[i].print = part->used[i] = now;
     }
-    return true;
+    return is_still;
 }
 
 static int note_motion(const struct part *part, struct place place, struct problems *problems)
@@ -79,17 +83,16 @@ static int load_identity(struct part *part, const struct config_certificate *cer
         .pkcs12_place = certificate->pkcs12.place,
         .password_place = certificate->password_file.place,
     };
-    struct identity *identity = identity_load(&source, problems);
-    if (identity == NULL) {
-        return -1;
-    }
-    if (!held_still(part)) {
+    for (unsigned i = 0; i < READ_MAX; i++) {
+        struct identity *identity = identity_load(&source, problems);
+        if (identity == NULL || held_still(part)) {
+            part->identity = identity;
+            return identity != NULL ? 0 : -1;
+        }
         identity_unref(identity);
-        return note_motion(part, source.pkcs12 != NULL ? source.pkcs12_place : source.cert_place,
-                           problems);
     }
-    part->identity = identity;
-    return 0;
+    return note_motion(part, source.pkcs12 != NULL ? source.pkcs12_place : source.cert_place,
+                       problems);
 }
 
 int part_read_identity(struct part *part, const struct config_certificate *certificate,
@@ -152,16 +155,15 @@ static int load_trust(struct part *part, const struct config_service *service,
         .crls = crls,
         .n_crls = service->n_crls,
     };
-    struct trust *trust = trust_load(&source, problems);
-    if (trust == NULL) {
-        return -1;
-    }
-    if (!held_still(part)) {
+    for (unsigned i = 0; i < READ_MAX; i++) {
+        struct trust *trust = trust_load(&source, problems);
+        if (trust == NULL || held_still(part)) {
+            part->trust = trust;
+            return trust != NULL ? 0 : -1;
+        }
         trust_unref(trust);
-        return note_motion(part, service->ca.place, problems);
     }
-    part->trust = trust;
-    return 0;
+    return note_motion(part, service->ca.place, problems);
 }
 
 /* Other files may hold the same, and the system's are not known by name. */

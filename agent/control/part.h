@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PART_CRLS_MAX  8
+#define PART_CRLS_MAX  CONFIG_CRLS_MAX
 #define PART_FILES_MAX (1 + PART_CRLS_MAX)
 
 struct part {

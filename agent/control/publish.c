@@ -179,7 +179,10 @@ static void serve(struct publish *publish, struct window *window)
     }
     window->has_file =
         is_unix(&window->addr) && listener_remember(&window->addr, &window->file) == 0;
-    (void)server_listen(publish->server, window->fd, is_unix(&window->addr));
+    if (server_listen(publish->server, window->fd, is_unix(&window->addr)) < 0) {
+        log_message(LEVEL_ERROR, "out of memory: the status endpoint is not served");
+        window->fd = -1;
+    }
 }
 
 void publish_commit(struct publish *publish, struct publish_plan *plan)
@@ -187,7 +190,8 @@ void publish_commit(struct publish *publish, struct publish_plan *plan)
     for (size_t i = 0; i < publish->n; i++) {
         const struct window *old = &publish->windows[i];
         const struct window *now = find(plan->windows, plan->n, &old->addr);
-        if (now == NULL || now->is_new) {
+        bool stays = now != NULL && !now->is_new;
+        if (!stays) {
             close_file(old);
             server_unlisten(publish->server, old->fd);
         }

@@ -1,17 +1,20 @@
 #include "control/reload.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
-#include "config/same.h"
 #include "control/canary.h"
 #include "control/capacity.h"
 #include "control/control_fields.h"
 #include "control/notify.h"
-#include "control/target.h"
+#include "control/prefetch.h"
 #include "control/verdicts.h"
+#include "worker/deadline.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* How long a reload waits for CRLs that it has to download first. */
+#define FETCH_MS 5000
 
 enum reload_kind { RELOAD_ALL, RELOAD_FILES };
 
@@ -37,6 +40,9 @@ struct reload {
     struct problems *problems;
     struct config *config; /* that the problems point into, when there is no `next` */
     struct canary *canary;
+    struct snapshot *stale;    /* what was read first; the problems may point into it */
+    struct crl_fetch fetch;    /* what the reading waits for */
+    struct deadline *patience; /* with it */
 };
 
 static void begin_next(struct reload *reload);
@@ -50,30 +56,6 @@ static void tell(struct list *waiters, const struct outcome *outcome)
         list_remove(&waiter->link);
         waiter->done(waiter->ctx, outcome);
     }
-}
-
-static void log_outcome(const struct outcome *outcome)
-{
-    struct log_line line;
-    for (size_t i = 0; i < outcome->n_faults; i++) {
-        log_message(LEVEL_ERROR, "%s", outcome->faults[i]);
-    }
-    for (size_t i = 0; i < outcome->n_warnings; i++) {
-        log_message(LEVEL_WARNING, "%s", outcome->warnings[i]);
-    }
-    log_begin(&line, outcome->is_refused ? LEVEL_ERROR : LEVEL_INFO,
-              outcome->is_refused ? "reload refused" : "reloaded");
-    if (outcome->is_refused) {
-        log_number(&line, "faults", outcome->n_faults);
-        log_text(&line, "detail", "everything stays as it was");
-    } else {
-        log_number(&line, "added", outcome->counts.added);
-        log_number(&line, "changed", outcome->counts.changed);
-        log_number(&line, "removed", outcome->counts.removed);
-        log_number(&line, "unchanged", outcome->counts.unchanged);
-    }
-    log_number(&line, "generation", outcome->generation);
-    log_end(&line);
 }
 
 static void notify(const struct reload *reload, const struct outcome *outcome)
@@ -95,6 +77,7 @@ static void drop_reading(struct reload *reload)
 {
     reload->canary = canary_cancel(reload->canary);
     reload->next = snapshot_free(reload->next);
+    reload->stale = snapshot_free(reload->stale);
     reload->problems = problems_free(reload->problems);
     reload->config = config_free(reload->config);
 }
@@ -127,8 +110,16 @@ static void finish_all(struct reload *reload, const struct changeover_counts *co
     last->when = time(NULL);
     last->generation = reload->control->generation;
     last->counts = counts != NULL ? *counts : (struct changeover_counts){0};
-    log_outcome(last);
+    outcome_log(last);
     notify(reload, last);
+}
+
+/* The old snapshot lies between what is in use, free but still ours. */
+static void give_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 /* The one way out of a reload that came to its end. */
@@ -141,6 +132,9 @@ static void finish(struct reload *reload, const struct changeover_counts *counts
         finish_all(reload, counts);
     }
     drop_reading(reload);
+    if (reload->kind == RELOAD_ALL) {
+        give_back();
+    }
     tell(&reload->served, &reload->last);
     begin_next(reload);
 }
@@ -150,7 +144,8 @@ static void change_over(struct reload *reload)
     struct control *control = reload->control;
     unsigned workers = reload->next->config->agent.workers;
     reload->counts = changeover_count(control->snapshot, reload->next);
-    if ((workers > 0 ? workers : capacity_cpus()) != crew_size(control->crew)) {
+    if (reload->kind == RELOAD_ALL &&
+        (workers > 0 ? workers : capacity_cpus()) != crew_size(control->crew)) {
         problems_warning(reload->problems, reload->next->config->agent.workers_place,
                          "workers has changed: that takes effect when the agent is started anew");
     }
@@ -185,71 +180,50 @@ static void on_tried(void *ctx, struct canary_trial *trials, size_t n)
     } else {
         verdicts_hold(reload->control->snapshot, reload->next, trials, n, reload->problems);
     }
+    bool is_refused = problems_errors(reload->problems) > errors;
+    if (!is_refused) {
+        verdicts_log_unasked(reload->next, trials, n);
+    }
     reload->canary = canary_cancel(reload->canary);
-    if (problems_errors(reload->problems) > errors) {
+    if (is_refused) {
         finish(reload, NULL);
     } else {
         change_over(reload);
     }
 }
 
-/* True when service `i` goes on with the same backends, but with another identity or other CAs. */
-static bool needs_trial(const struct snapshot *before, const struct snapshot *next, size_t i)
-{
-    size_t was = next->was[i];
-    if (was == SNAPSHOT_NEW || next->services[i] == before->services[was] ||
-        next->config->services[i].canary == CONFIG_CANARY_NO) {
-        return false;
-    }
-    const struct profile *now = next->services[i]->profile;
-    const struct profile *then = before->services[was]->profile;
-    bool has_same = profile_identity(now) == profile_identity(then) &&
-                    trust_has_same_cas(profile_trust(now), profile_trust(then));
-    return !has_same && same_addresses(&next->config->services[i], &before->config->services[was]);
-}
-
-/* Returns the number of trials; `ret_trials` is the caller's. SIZE_MAX: memory is out. */
-static size_t list_trials(const struct reload *reload, struct canary_trial **ret_trials)
-{
-    const struct snapshot *before = reload->control->snapshot, *next = reload->next;
-    struct canary_trial *trials = calloc(next->config->n_services + 1, sizeof(*trials));
-    size_t n = 0;
-    if (trials == NULL) {
-        return SIZE_MAX;
-    }
-    for (size_t i = 0; i < next->config->n_services; i++) {
-        if (needs_trial(before, next, i)) {
-            size_t was = next->was[i];
-            trials[n++] = (struct canary_trial){
-                .old = before->services[was],
-                .new = next->services[i],
-                .endpoints = resolver_target(reload->control->resolver, was)->endpoints,
-                .is_required = next->config->services[i].canary == CONFIG_CANARY_REQUIRE,
-            };
-        }
-    }
-    *ret_trials = trials;
-    return n;
-}
-
 static void try_out(struct reload *reload)
 {
-    AUTO_FREE struct canary_trial *trials = NULL;
-    size_t n = list_trials(reload, &trials);
-    if (n == 0) {
-        change_over(reload);
-        return;
-    }
-    if (n != SIZE_MAX) {
+    size_t n = 0;
+    struct canary_trial *trials =
+        verdicts_needed(reload->control->snapshot, reload->next, reload->control->resolver, &n);
+    if (trials != NULL && n > 0) {
         reload->canary = canary_start(&reload->control->loop, trials, n, on_tried, reload);
     }
-    if (reload->canary == NULL) {
+    bool is_whole = trials != NULL && (n == 0 || reload->canary != NULL);
+    free(trials);
+    if (!is_whole) {
         problems_error(reload->problems, (struct place){reload->control->file, 0}, "out of memory");
         finish(reload, NULL);
+    } else if (n == 0) {
+        change_over(reload);
     }
 }
 
 /* ---- reading ---- */
+
+/* A second time, if CRLs have come that nobody had. */
+static void read_all(struct reload *reload, const struct snapshot *before)
+{
+    const char *file = reload->control->file;
+    const struct ledger *ledger = &reload->control->ledger;
+    reload->next = snapshot_load(file, before, ledger, reload->problems, &reload->config);
+    if (reload->next != NULL &&
+        prefetch_crls(before->config, reload->next->config, &reload->fetch)) {
+        reload->stale = reload->next;
+        reload->next = snapshot_load(file, before, ledger, reload->problems, &reload->config);
+    }
+}
 
 /* On a thread of the pool; neither the snapshot in use nor the ledger changes while this runs. */
 static void on_work(uv_work_t *work)
@@ -257,8 +231,7 @@ static void on_work(uv_work_t *work)
     struct reload *reload = work->data;
     const struct snapshot *before = reload->control->snapshot;
     if (reload->kind == RELOAD_ALL) {
-        reload->next = snapshot_load(reload->control->file, before, &reload->control->ledger,
-                                     reload->problems, &reload->config);
+        read_all(reload, before);
     } else {
         reload->next = snapshot_refresh(before);
     }
@@ -269,6 +242,7 @@ static void on_read(uv_work_t *work, int status)
     struct reload *reload = work->data;
     (void)status;
     reload->is_reading = false;
+    deadline_clear(reload->patience);
     if (reload->is_ending) {
         drop_reading(reload);
         if (reload->is_orphan) {
@@ -299,6 +273,8 @@ static void begin(struct reload *reload, enum reload_kind kind)
         finish(reload, NULL);
     } else {
         reload->is_reading = true;
+        atomic_store(&reload->fetch.cancelled, false);
+        deadline_set(reload->patience, FETCH_MS);
         uv_queue_work(&reload->control->loop, &reload->work, on_work, on_read);
     }
 }
@@ -317,17 +293,35 @@ static void begin_next(struct reload *reload)
     }
 }
 
+static void on_patience_over(void *ctx)
+{
+    struct reload *reload = ctx;
+    atomic_store(&reload->fetch.cancelled, true);
+}
+
 /* ---- life ---- */
 
 struct reload *reload_new(struct control *control)
 {
     struct reload *reload = calloc(1, sizeof(*reload));
-    if (reload != NULL) {
-        reload->control = control;
-        list_init(&reload->waiting);
-        list_init(&reload->served);
+    if (reload == NULL) {
+        return NULL;
     }
-    return reload;
+    reload->control = control;
+    list_init(&reload->waiting);
+    list_init(&reload->served);
+    reload->patience = deadline_new(&control->loop, on_patience_over, reload);
+    return reload->patience != NULL ? reload : reload_free(reload);
+}
+
+/* Files that are only tried out can wait; whoever asks for a reload, does. */
+static void give_way(struct reload *reload)
+{
+    if (reload->is_busy && reload->kind == RELOAD_FILES && reload->canary != NULL) {
+        drop_reading(reload);
+        reload->is_busy = false;
+        reload->wants_files = true;
+    }
 }
 
 void reload_request(struct reload *reload, struct reload_waiter *waiter)
@@ -340,6 +334,7 @@ void reload_request(struct reload *reload, struct reload_waiter *waiter)
         return;
     }
     reload->wants_all = true;
+    give_way(reload);
     begin_next(reload);
 }
 
@@ -357,7 +352,11 @@ const struct outcome *reload_last(const struct reload *reload)
 void reload_end(struct reload *reload)
 {
     reload->is_ending = true;
-    reload->is_settling = false;
+    if (reload->is_settling) { /* what it has changed stands */
+        reload->is_settling = false;
+        finish(reload, &reload->counts);
+    }
+    atomic_store(&reload->fetch.cancelled, true);
     if (!reload->is_reading) {
         drop_reading(reload);
     }
@@ -376,6 +375,7 @@ struct reload *reload_free(struct reload *reload)
         reload->is_orphan = true;
     } else if (reload != NULL) {
         outcome_release(&reload->last);
+        deadline_free(reload->patience);
         free(reload);
     }
     return NULL;

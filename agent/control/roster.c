@@ -42,16 +42,16 @@ void roster_check_priorities(const struct config *config, struct problems *probl
     }
 }
 
-/* Makes the profile of service `i`. Returns NULL after noting why. */
-static struct profile *make_profile(const struct making *making, size_t i)
+/* Makes a profile. Returns NULL after noting why. */
+static struct profile *make_profile(const struct config_service *service, struct identity *identity,
+                                    struct trust *trust, struct problems *problems)
 {
     static const enum profile_sni sni[] = {[CONFIG_SNI_HOST] = PROFILE_SNI_HOST,
                                            [CONFIG_SNI_NAME] = PROFILE_SNI_NAME,
                                            [CONFIG_SNI_OFF] = PROFILE_SNI_OFF};
-    const struct config_service *service = &making->snapshot->config->services[i];
     const struct profile_options options = {
-        .identity = snapshot_identity(making->snapshot, i),
-        .trust = snapshot_trust(making->snapshot, i),
+        .identity = identity,
+        .trust = trust,
         .sni = sni[service->sni],
         .sni_name = service->sni_name,
         .names = service->verify_names,
@@ -68,7 +68,7 @@ static struct profile *make_profile(const struct making *making, size_t i)
     const char *why;
     struct profile *profile = profile_new(&options, &why);
     if (profile == NULL) {
-        note_bad_profile(service, why, making->problems);
+        note_bad_profile(service, why, problems);
     }
     return profile;
 }
@@ -84,26 +84,48 @@ static void copy_settings(const struct config_service *config, struct service *s
     service->truncation_is_eof = config->truncation == CONFIG_TRUNCATION_EOF;
 }
 
-/* Makes service `i` with an account of its own, or with the one it had. Returns NULL after noting
- * why. */
-static struct service *make_service(const struct making *making, size_t i, size_t id,
-                                    struct account *before)
+/* Makes a service with the account that it has, or with one of its own, and gives the profile back.
+ * Returns NULL when memory is out. */
+static struct service *make_service(const struct config_service *config, size_t id,
+                                    struct profile *profile, struct account *before)
 {
-    const struct config_service *config = &making->snapshot->config->services[i];
-    struct profile *profile = make_profile(making, i);
-    if (profile == NULL) {
-        return NULL;
-    }
     struct account *account = before != NULL ? account_ref(before) : account_new(config->name);
     struct service *service = account != NULL ? service_new(id, profile, account) : NULL;
     account_unref(account);
     profile_unref(profile);
-    if (service == NULL) {
-        problems_error(making->problems, config->place, "out of memory; free some");
+    if (service != NULL) {
+        copy_settings(config, service);
+    }
+    return service;
+}
+
+/* Makes service `i` of its parts. Returns NULL after noting why. */
+static struct service *make(const struct making *making, size_t i, size_t id,
+                            struct account *before)
+{
+    const struct config_service *config = &making->snapshot->config->services[i];
+    struct profile *profile = make_profile(config, snapshot_identity(making->snapshot, i),
+                                           snapshot_trust(making->snapshot, i), making->problems);
+    if (profile == NULL) {
         return NULL;
     }
-    copy_settings(config, service);
+    struct service *service = make_service(config, id, profile, before);
+    if (service == NULL) {
+        problems_error(making->problems, config->place, "out of memory; free some");
+    }
     return service;
+}
+
+struct service *roster_compose(const struct snapshot *snapshot, size_t i,
+                               const struct service *like, struct identity *identity,
+                               struct trust *trust)
+{
+    const struct config_service *config = &snapshot->config->services[i];
+    struct problems *problems = problems_new();
+    struct profile *profile =
+        problems != NULL ? make_profile(config, identity, trust, problems) : NULL;
+    problems_free(problems);
+    return profile != NULL ? make_service(config, like->id, profile, like->account) : NULL;
 }
 
 /* True when service `i` is in all that matters the one that is in use. */
@@ -180,13 +202,12 @@ static struct service *renew(struct making *making, size_t i)
 {
     size_t was = making->snapshot->was[i];
     if (was == SNAPSHOT_NEW) {
-        return make_service(making, i, next_id(making),
-                            ledger_find(making->ledger,
-                                        making->snapshot->config->services[i].name));
+        return make(making, i, next_id(making),
+                    ledger_find(making->ledger, making->snapshot->config->services[i].name));
     }
     struct service *service = making->before->services[was];
     return is_unchanged(making, i, was) ? service_ref(service)
-                                        : make_service(making, i, service->id, service->account);
+                                        : make(making, i, service->id, service->account);
 }
 
 static int make_services(struct making *making)

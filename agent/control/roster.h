@@ -11,5 +11,11 @@
 int roster_fill(struct snapshot *snapshot, const struct snapshot *before,
                 const struct ledger *ledger, struct problems *problems);
 
+/* Makes service `i` of a whole snapshot once more, with another identity and other CAs than its
+ * files have, in the place of `like`. Returns NULL when memory is out. */
+struct service *roster_compose(const struct snapshot *snapshot, size_t i,
+                               const struct service *like, struct identity *identity,
+                               struct trust *trust);
+
 /* Notes what roster_fill() would find wrong with `priority`, where it cannot be called. */
 void roster_check_priorities(const struct config *config, struct problems *problems);

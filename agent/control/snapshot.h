@@ -44,8 +44,8 @@ struct snapshot *snapshot_refresh(const struct snapshot *before);
 struct identity *snapshot_identity(const struct snapshot *snapshot, size_t service);
 struct trust *snapshot_trust(const struct snapshot *snapshot, size_t service);
 
-/* Service `i` goes on as `service`, of which a reference is taken, and for this reason. Returns -1
- * when memory is out. */
+/* Service `i` goes on as `service`, whose reference is taken over, also on failure, and for this
+ * reason. Returns -1 when memory is out. */
 int snapshot_hold(struct snapshot *snapshot, size_t i, struct service *service, const char *why);
 
 struct snapshot *snapshot_free(struct snapshot *snapshot);

@@ -60,11 +60,17 @@ static void decide_on_memory(struct trial *trial)
 
 static void on_new_heard(void *ctx, enum audition_verdict verdict, const struct failure *failure);
 
-/* This address does not decide. Of several that do not, one that answered says more than one that
- * did not. */
+/* What one address says, where another one may yet be lost. */
+static int weight_of(enum canary_verdict verdict)
+{
+    static const int weights[] = {
+        [CANARY_UNKNOWN] = 0, [CANARY_NO_WORSE] = 1, [CANARY_PASSED] = 2, [CANARY_REFUSED] = 3};
+    return weights[verdict];
+}
+
 static void go_on(struct trial *trial, enum canary_verdict verdict, const struct failure *failure)
 {
-    if (verdict == CANARY_NO_WORSE || trial->report->verdict != CANARY_NO_WORSE) {
+    if (weight_of(verdict) >= weight_of(trial->report->verdict)) {
         note(trial, verdict, failure);
     }
     if (++trial->at == trial->report->endpoints->n) {
@@ -104,7 +110,7 @@ static bool is_by_crl(const struct failure *failure)
 static void take_refusal(struct trial *trial, const struct failure *failure)
 {
     if (is_by_crl(failure)) {
-        decide(trial, CANARY_PASSED, failure);
+        go_on(trial, CANARY_PASSED, failure);
         return;
     }
     trial->refusal = *failure;
@@ -120,14 +126,10 @@ static void on_new_heard(void *ctx, enum audition_verdict verdict, const struct 
     trial->audition = audition_cancel(trial->audition);
     switch (verdict) {
     case AUDITION_ACCEPTED:
-        decide(trial, CANARY_PASSED, &heard);
+        go_on(trial, CANARY_PASSED, &heard);
         break;
     case AUDITION_UNTOLD:
-        if (trial->report->is_required) {
-            go_on(trial, CANARY_UNKNOWN, &heard);
-        } else {
-            decide(trial, CANARY_PASSED, &heard);
-        }
+        go_on(trial, trial->report->is_required ? CANARY_UNKNOWN : CANARY_PASSED, &heard);
         break;
     case AUDITION_REFUSED:
         take_refusal(trial, &heard);

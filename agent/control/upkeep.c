@@ -9,8 +9,9 @@
 
 #define LOOK_MS 60000
 
-/* Between two tries of what a backend did not want. */
-#define RETRY_MS 15000
+/* Between two tries of what a backend did not want: twice as long each time. */
+#define RETRY_MIN_MS 15000
+#define RETRY_MAX_MS 300000
 
 /* The least time between two looks. */
 #define PAUSE_MS 1000
@@ -23,7 +24,7 @@ struct upkeep {
     struct control *control;
     time_t looked;      /* by the wall clock */
     uint64_t looked_ms; /* by the monotonic clock */
-    uint64_t retried_ms;
+    uint64_t retried_ms, pause_ms;
 };
 
 void upkeep_terms(const struct config_agent *agent, const struct config_service *service,
@@ -149,14 +150,16 @@ static uint64_t retry(struct upkeep *upkeep, uint64_t now_ms)
     struct control *control = upkeep->control;
     uint64_t since_ms = now_ms - upkeep->retried_ms;
     if (!holds_any(control->snapshot) && !reload_is_owed(control->reload)) {
+        upkeep->pause_ms = RETRY_MIN_MS;
         return LOOK_MS;
     }
-    if (since_ms < RETRY_MS) {
-        return RETRY_MS - since_ms;
+    if (since_ms < upkeep->pause_ms) {
+        return upkeep->pause_ms - since_ms;
     }
     upkeep->retried_ms = now_ms;
+    upkeep->pause_ms *= upkeep->pause_ms < RETRY_MAX_MS / 2 ? 2 : 1;
     reload_request_files(control->reload);
-    return RETRY_MS;
+    return upkeep->pause_ms;
 }
 
 static void on_look(uv_timer_t *timer)
@@ -185,13 +188,17 @@ struct upkeep *upkeep_start(struct control *control)
     upkeep->looked_ms = upkeep->retried_ms = clock_ms();
     uv_timer_init(&control->loop, &upkeep->timer);
     upkeep->timer.data = upkeep;
+    upkeep->pause_ms = RETRY_MIN_MS;
     upkeep_wake(upkeep);
     return upkeep;
 }
 
 void upkeep_wake(struct upkeep *upkeep)
 {
-    uv_timer_start(&upkeep->timer, on_look, PAUSE_MS, 0);
+    bool is_soon = uv_timer_get_due_in(&upkeep->timer) <= PAUSE_MS;
+    if (!is_soon || !uv_is_active((uv_handle_t *)&upkeep->timer)) {
+        uv_timer_start(&upkeep->timer, on_look, PAUSE_MS, 0);
+    }
 }
 
 static void on_closed(uv_handle_t *handle)

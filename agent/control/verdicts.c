@@ -2,24 +2,70 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "config/same.h"
+#include "control/roster.h"
+#include "control/target.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WHY_LEN 768
 
-/* ---- what the backends said ---- */
+/* ---- whom to ask ---- */
 
-static bool is_lost(const struct canary_trial *trial)
+/* True when service `i` goes on with the same backends, but with another identity or other CAs. */
+static bool needs_trial(const struct snapshot *before, const struct snapshot *next, size_t i)
 {
-    return trial->verdict == CANARY_REFUSED ||
-           (trial->is_required && trial->verdict != CANARY_PASSED);
+    size_t was = next->was[i];
+    if (was == SNAPSHOT_NEW || next->services[i] == before->services[was] ||
+        next->config->services[i].canary == CONFIG_CANARY_NO) {
+        return false;
+    }
+    const struct profile *now = next->services[i]->profile;
+    const struct profile *then = before->services[was]->profile;
+    bool has_same = profile_identity(now) == profile_identity(then) &&
+                    trust_has_same_cas(profile_trust(now), profile_trust(then));
+    return !has_same && same_addresses(&next->config->services[i], &before->config->services[was]);
 }
 
-static size_t index_of(const struct snapshot *snapshot, const struct service *service)
+struct canary_trial *verdicts_needed(const struct snapshot *before, const struct snapshot *next,
+                                     const struct resolver *resolver, size_t *ret_n)
+{
+    struct canary_trial *trials = calloc(next->config->n_services + 1, sizeof(*trials));
+    size_t n = 0;
+    if (trials == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < next->config->n_services; i++) {
+        if (needs_trial(before, next, i)) {
+            size_t was = next->was[i];
+            trials[n++] = (struct canary_trial){
+                .old = before->services[was],
+                .new = next->services[i],
+                .endpoints = resolver_target(resolver, was)->endpoints,
+                .is_required = next->config->services[i].canary == CONFIG_CANARY_REQUIRE,
+            };
+        }
+    }
+    *ret_n = n;
+    return trials;
+}
+
+/* ---- what the backends said ---- */
+
+/* What was refused before, and is held since, needs more than that nobody answers now. */
+static bool is_lost(const struct canary_trial *trial, bool was_held)
+{
+    return trial->verdict == CANARY_REFUSED ||
+           ((trial->is_required || was_held) && trial->verdict != CANARY_PASSED);
+}
+
+/* Which service it was about, be it held or not. */
+static size_t index_of(const struct snapshot *next, const struct canary_trial *trial)
 {
     size_t i = 0;
-    while (snapshot->services[i] != service) {
+    while (next->services[i]->account != trial->new->account) {
         i++;
     }
     return i;
@@ -33,7 +79,8 @@ static const char *what_is_new(const struct canary_trial *trial)
 
 /* "127.0.0.1:8443 takes the certificate in use, but not the new one: client_cert_untrusted (...)"
  */
-static const char *explain(const struct canary_trial *trial, char why[static WHY_LEN])
+static const char *explain(const struct canary_trial *trial, const char *held,
+                           char why[static WHY_LEN])
 {
     char addr[ADDR_TEXT_MAX] = "any backend";
     const struct failure *failure = &trial->failure;
@@ -43,6 +90,8 @@ static const char *explain(const struct canary_trial *trial, char why[static WHY
     if (trial->verdict == CANARY_REFUSED) {
         snprintf(why, WHY_LEN, "%s goes with the %s in use, but not with the new: %s (%s)", addr,
                  what_is_new(trial), reason_word(failure->reason), failure->detail);
+    } else if (held != NULL) {
+        snprintf(why, WHY_LEN, "%s", held); /* nobody has said otherwise since */
     } else {
         snprintf(why, WHY_LEN,
                  "canary = require, and the new %s could not be tried with %s: %s (%s)",
@@ -51,10 +100,36 @@ static const char *explain(const struct canary_trial *trial, char why[static WHY
     return why;
 }
 
-static void hold(struct snapshot *next, size_t service, const struct canary_trial *trial,
-                 const char *why, struct problems *problems)
+/* Other CAs are kept from use where the backend did not pass them, where that is required first, or
+ * while they are since it did not. Where the CAs are the same, a new CRL is in force in any case.
+ */
+static bool keeps_cas(const struct canary_trial *trial, bool were_kept)
 {
-    if (snapshot_hold(next, service, trial->old, why) < 0) {
+    const struct profile *then = trial->old->profile, *now = trial->new->profile;
+    const struct failure *failure = &trial->failure;
+    if (trust_has_same_cas(profile_trust(then), profile_trust(now))) {
+        return false;
+    }
+    if (trial->verdict != CANARY_REFUSED) {
+        return trial->is_required || were_kept;
+    }
+    return reason_side(failure->reason, failure->by_peer) == SIDE_WE_REFUSED ||
+           profile_identity(then) == profile_identity(now);
+}
+
+/* Keeps of the old only what the trial failed for; the whole, where that is all that is new. */
+static void hold(const struct snapshot *before, struct snapshot *next, size_t service,
+                 const struct canary_trial *trial, const char *why, struct problems *problems)
+{
+    const struct profile *then = trial->old->profile, *now = trial->new->profile;
+    bool were_kept =
+        !trust_has_same_cas(profile_trust(then), snapshot_trust(before, next->was[service]));
+    struct trust *trust = profile_trust(keeps_cas(trial, were_kept) ? then : now);
+    bool is_same = trust == profile_trust(then) && before->config == next->config;
+    struct service *kept =
+        is_same ? service_ref(trial->old)
+                : roster_compose(next, service, trial->new, profile_identity(then), trust);
+    if (kept == NULL || snapshot_hold(next, service, kept, why) < 0) {
         problems_error(problems, next->config->services[service].place, "out of memory");
     }
 }
@@ -64,18 +139,19 @@ void verdicts_refuse(const struct snapshot *before, struct snapshot *next,
 {
     char why[WHY_LEN];
     for (size_t i = 0; i < n; i++) {
-        if (!is_lost(&trials[i])) {
+        size_t at = index_of(next, &trials[i]);
+        bool was_held = before->held[next->was[at]] != NULL;
+        const struct config_service *service = &next->config->services[at];
+        if (!is_lost(&trials[i], was_held)) {
             continue;
         }
-        size_t at = index_of(next, trials[i].new);
-        const struct config_service *service = &next->config->services[at];
-        explain(&trials[i], why);
-        if (before->held[next->was[at]] != NULL) {
+        explain(&trials[i], before->held[next->was[at]], why);
+        if (was_held) {
             problems_warning(problems, service->place,
                              "the service \"%s\" goes on as it was: %s; mend that, or set canary = "
                              "no",
                              service->name, why);
-            hold(next, at, &trials[i], why, problems);
+            hold(before, next, at, &trials[i], why, problems);
         } else {
             problems_error(problems, service->place,
                            "the service \"%s\" would be lost: %s; mend that, or set canary = no",
@@ -102,16 +178,38 @@ void verdicts_hold(const struct snapshot *before, struct snapshot *next,
     char why[WHY_LEN];
     for (size_t i = 0; i < n; i++) {
         const struct canary_trial *trial = &trials[i];
-        if (!is_lost(trial)) {
+        size_t service = index_of(next, trial);
+        const char *told = before->held[next->was[service]];
+        if (!is_lost(trial, told != NULL)) {
             continue;
         }
-        size_t service = index_of(next, trial->new);
-        const char *told = before->held[next->was[service]];
-        explain(trial, why);
+        explain(trial, told, why);
         if (told == NULL || strcmp(told, why) != 0) {
             log_hold(trial, why);
         }
-        hold(next, service, trial, why, problems);
+        hold(before, next, service, trial, why, problems);
+    }
+}
+
+void verdicts_log_unasked(const struct snapshot *next, const struct canary_trial *trials, size_t n)
+{
+    const struct canary_trial *first = NULL;
+    uint64_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool is_held = next->held[index_of(next, &trials[i])] != NULL;
+        if (trials[i].verdict == CANARY_UNKNOWN && !is_held) {
+            first = first != NULL ? first : &trials[i];
+            count++;
+        }
+    }
+    if (first != NULL) {
+        struct log_line line;
+        log_begin(&line, LEVEL_WARNING, "backends could not be asked about what is new");
+        log_number(&line, "services", count);
+        log_text(&line, "service", first->new->name);
+        log_reason(&line, first->failure.reason, first->failure.by_peer);
+        log_text(&line, "detail", first->failure.detail);
+        log_end(&line);
     }
 }
 

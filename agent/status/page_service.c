@@ -188,6 +188,22 @@ static void count_states(const struct view *view, char *text, size_t size)
     }
 }
 
+static bool needs_attention(const struct view_service *service)
+{
+    return service->state == VIEW_FAILING || service->state == VIEW_NO_ADDRESS ||
+           service->held != NULL;
+}
+
+static void write_services(const struct view *view, bool which, struct writer *out)
+{
+    for (size_t i = 0; i < view->n_services; i++) {
+        if (needs_attention(&view->services[i]) == which) {
+            write_service(view, &view->services[i], out);
+        }
+    }
+}
+
+/* Those that need somebody come first. */
 void page_write_services(const struct view *view, struct writer *out)
 {
     static const char *const columns[] = {"Service", "State", "Connections", "Last failure",
@@ -195,8 +211,7 @@ void page_write_services(const struct view *view, struct writer *out)
     char states[160];
     count_states(view, states, sizeof(states));
     html_table_begin(out, "Services", states, columns, sizeof(columns) / sizeof(columns[0]));
-    for (size_t i = 0; i < view->n_services; i++) {
-        write_service(view, &view->services[i], out);
-    }
+    write_services(view, true, out);
+    write_services(view, false, out);
     html_table_end(out);
 }

@@ -33,7 +33,8 @@
     "var(--line);font-weight:400}"                                                                 \
     "thead th{border-top:0;font-size:.8rem;color:var(--soft);padding:.55rem .9rem;"                \
     "white-space:nowrap}"                                                                          \
-    "tbody th b{font-weight:600}.who{width:21%}.days .bad{font-weight:600}"                        \
+    "tbody th b{font-weight:600}.who{width:21%;min-width:12rem}"                                    \
+    ".days .bad{font-weight:600}"                                                                  \
     ".days{white-space:nowrap}.days span{display:block}.days i{font-style:normal;"                 \
     "font-weight:400;color:var(--soft);display:inline-block;min-width:4.7em}"                      \
     ".why{width:33%}.ink{color:var(--ink)}"                                                        \

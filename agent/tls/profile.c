@@ -185,12 +185,12 @@ struct profile *profile_new(const struct profile_options *options, const char **
     return profile;
 }
 
-const struct identity *profile_identity(const struct profile *profile)
+struct identity *profile_identity(const struct profile *profile)
 {
     return profile->identity;
 }
 
-const struct trust *profile_trust(const struct profile *profile)
+struct trust *profile_trust(const struct profile *profile)
 {
     return profile->trust;
 }

@@ -40,8 +40,8 @@ struct profile *profile_new(const struct profile_options *options, const char **
 int profile_check_priority(const char *priority, const char **ret_why);
 
 /* What it presents, NULL: nothing; and whom it trusts. */
-const struct identity *profile_identity(const struct profile *profile);
-const struct trust *profile_trust(const struct profile *profile);
+struct identity *profile_identity(const struct profile *profile);
+struct trust *profile_trust(const struct profile *profile);
 
 struct profile *profile_ref(struct profile *profile);
 struct profile *profile_unref(struct profile *profile); /* accepts NULL; returns NULL */

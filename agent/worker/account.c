@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +11,11 @@
 
 struct account *account_new(const char *name)
 {
-    struct account *account = calloc(1, sizeof(*account));
+    struct account *account = aligned_alloc(alignof(struct account), sizeof(*account));
     if (account == NULL) {
         return NULL;
     }
+    memset(account, 0, sizeof(*account));
     refs_init(&account->refs);
     account->name = strdup(name);
     account->connections = tally_new();
@@ -59,6 +61,13 @@ bool account_enter(struct account *account, uint64_t max)
 void account_leave(struct account *account)
 {
     atomic_fetch_sub_explicit(&account->open, 1, memory_order_relaxed);
+}
+
+void account_note_success(struct account *account, bool is_resumed)
+{
+    atomic_fetch_add_explicit(is_resumed ? &account->resumed : &account->full, 1,
+                              memory_order_relaxed);
+    atomic_store_explicit(&account->succeeded_ms, clock_ms(), memory_order_relaxed);
 }
 
 void account_note_failure(struct account *account, const struct failure *failure)

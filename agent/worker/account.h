@@ -9,6 +9,7 @@
 #include "worker/histogram.h"
 #include "worker/tally.h"
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,16 +21,17 @@ struct account {
     uint64_t generation; /* the control plane's own: the last one in which it was configured, */
     bool is_listed;      /* and whether its ledger has it */
 
-    _Atomic(uint64_t) open;           /* connections now, over all workers */
-    _Atomic(uint64_t) opened;         /* since the start, those that were refused included */
-    _Atomic(uint64_t) sent, received; /* bytes of plaintext to the backend, and from it */
+    _Atomic(uint64_t) open;   /* connections now, over all workers */
+    _Atomic(uint64_t) opened; /* since the start, those that were refused included */
+    alignas(64) _Atomic(uint64_t) sent, received; /* bytes of plaintext to the backend, and from
+                                                   * it; apart, for they change all the time */
 
     struct tally *connections;       /* owned: how connections ended */
     struct tally *attempts;          /* owned: why attempts to reach a backend failed */
     struct tally *handshakes;        /* owned: those of them that had come as far as TLS */
-    _Atomic(uint64_t) full, resumed; /* handshakes that were good */
+    _Atomic(uint64_t) full, resumed; /* handshakes, when the backend has confirmed them */
     struct histogram connecting;     /* TCP, of attempts that were connected */
-    struct histogram handshaking;    /* TLS, of good handshakes */
+    struct histogram handshaking;    /* TLS, of handshakes that were completed */
 
     _Atomic(int64_t) backend_not_after; /* of the certificate last seen, seconds since 1970; 0: none
                                          * was seen */
@@ -51,6 +53,9 @@ bool account_enter(struct account *account, uint64_t max);
 
 /* Gives a place back that account_enter() took. */
 void account_leave(struct account *account);
+
+/* Notes that a backend has accepted us. */
+void account_note_success(struct account *account, bool is_resumed);
 
 /* Notes that a backend could not be reached, or was lost, and why. */
 void account_note_failure(struct account *account, const struct failure *failure);

@@ -1,5 +1,6 @@
 #include "worker/deadline.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* What is so late was kept from happening. */
@@ -10,6 +11,7 @@ struct deadline {
     deadline_passed *passed;
     void *ctx;
     uint64_t due_ms;
+    bool was_late;
 };
 
 struct deadline *deadline_new(uv_loop_t *loop, deadline_passed *passed, void *ctx)
@@ -29,8 +31,8 @@ struct deadline *deadline_new(uv_loop_t *loop, deadline_passed *passed, void *ct
 static void on_timer(uv_timer_t *timer)
 {
     struct deadline *deadline = (struct deadline *)timer;
-    if (uv_now(timer->loop) - deadline->due_ms >= LATE_MS) {
-        deadline->due_ms = uv_now(timer->loop);
+    if (!deadline->was_late && uv_now(timer->loop) - deadline->due_ms >= LATE_MS) {
+        deadline->was_late = true;
         uv_timer_start(timer, on_timer, 1, 0); /* with 0 it would not wait for the turn */
         return;
     }
@@ -43,6 +45,7 @@ void deadline_set(struct deadline *deadline, uint64_t ms)
      * whole milliseconds, of which the first has partly passed. */
     uv_update_time(deadline->timer.loop);
     deadline->due_ms = uv_now(deadline->timer.loop) + ms + 1;
+    deadline->was_late = false;
     uv_timer_start(&deadline->timer, on_timer, ms + 1, 0);
 }
 

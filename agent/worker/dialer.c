@@ -146,17 +146,13 @@ static void note_certificate(struct account *account, const struct tls *tls)
     }
 }
 
-static void note_success(const struct dialer *dialer, const struct attempt *attempt)
+static void note_completion(const struct dialer *dialer, const struct attempt *attempt)
 {
     struct account *account = dialer->service->account;
     const struct tls *tls = attempt_tls(attempt);
     uint64_t began = attempt_began_ns(attempt), connected = attempt_connected_ns(attempt);
-    bool is_resumed = tls_is_resumed(tls);
     histogram_add(&account->connecting, (connected - began) / 1000);
     histogram_add(&account->handshaking, (uv_hrtime() - connected) / 1000);
-    atomic_fetch_add_explicit(is_resumed ? &account->resumed : &account->full, 1,
-                              memory_order_relaxed);
-    atomic_store_explicit(&account->succeeded_ms, clock_ms(), memory_order_relaxed);
     note_certificate(account, tls);
 }
 
@@ -166,7 +162,7 @@ static void on_established(void *ctx, struct attempt *attempt, struct tls_input 
     const struct dialer_events *events = dialer->events;
     void *owner = dialer->ctx;
     struct upstream upstream;
-    note_success(dialer, attempt);
+    note_completion(dialer, attempt);
     attempt_take(attempt, &upstream);
     dialer_cancel(dialer);
     events->won(owner, &upstream, rest);

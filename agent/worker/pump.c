@@ -127,6 +127,15 @@ static void deliver(struct relay *relay, const uint8_t *plain, size_t len)
     }
 }
 
+void pump_note_acceptance(struct relay *relay)
+{
+    const struct tls *tls = relay->upstream.tls;
+    if (tls_is_confirmed(tls)) {
+        relay->is_accepted = true;
+        account_note_success(relay->service->account, tls_is_resumed(tls));
+    }
+}
+
 void pump_decrypt(struct relay *relay, struct tls_input *in)
 {
     struct tls *tls = relay->upstream.tls;
@@ -134,6 +143,9 @@ void pump_decrypt(struct relay *relay, struct tls_input *in)
     enum tls_status status = tls_read(tls, in, &relay->worker->scratch.flight,
                                       relay->worker->scratch.plain, SCRATCH_PLAIN_MAX, &len);
     assert(in->len == 0 || status == TLS_CLOSED || status == TLS_FAILED); /* there was room */
+    if (!relay->is_accepted) {
+        pump_note_acceptance(relay);
+    }
     if (len > 0) {
         deliver(relay, relay->worker->scratch.plain, len);
     }

@@ -14,6 +14,9 @@ void pump_up(struct relay *relay);
 /* From the backend to the caller. */
 void pump_down(struct relay *relay);
 
+/* Counts the handshake, if the backend is known to have accepted us. */
+void pump_note_acceptance(struct relay *relay);
+
 /* The same for ciphertext that was read already. */
 void pump_decrypt(struct relay *relay, struct tls_input *in);
 

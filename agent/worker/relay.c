@@ -192,6 +192,7 @@ void relay_begin(struct relay *relay, struct tls_input *rest)
     watch_hand_over(relay->caller, on_caller, relay);
     watch_hand_over(relay->upstream.watch, on_upstream, relay);
     relay->moved_ms = uv_now(&relay->worker->loop);
+    pump_note_acceptance(relay);
     if (rest->len > 0) {
         pump_decrypt(relay, rest);
     }
@@ -213,6 +214,11 @@ uint64_t relay_received(const struct relay *relay)
 bool relay_caller_is_served(const struct relay *relay)
 {
     return relay->caller_told;
+}
+
+bool relay_is_accepted(const struct relay *relay)
+{
+    return relay->is_accepted;
 }
 
 bool relay_is_quiet(const struct relay *relay, uint64_t ms)

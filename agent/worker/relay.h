@@ -35,6 +35,9 @@ uint64_t relay_received(const struct relay *relay);
  * still waits in the kernel is lost if the caller's socket is reset. */
 bool relay_caller_is_served(const struct relay *relay);
 
+/* True when the backend has accepted us, as tls_is_confirmed() has it; then that was counted. */
+bool relay_is_accepted(const struct relay *relay);
+
 /* True when nothing is on its way through the relay, and nothing was for that long. */
 bool relay_is_quiet(const struct relay *relay, uint64_t ms);
 

@@ -1,7 +1,6 @@
 #include "worker/retirement.h"
 
-#include "worker/session.h"
-#include "worker/worker_fields.h"
+#include "worker/session_fields.h"
 
 #include <stdlib.h>
 
@@ -33,10 +32,76 @@ struct retirement *retirement_free(struct retirement *retirement)
     return NULL;
 }
 
+/* Those that were set first stand. */
+static void replace(struct session *session, const struct retirement_terms *terms, const char *why)
+{
+    if (session->replaced.end_ms == 0) {
+        session->replaced = *terms;
+        session->why = why;
+        session_set_end(session);
+    }
+}
+
+/* These follow the wall clock, and may be taken back when that is set. */
+static void expire(struct session *session, const struct retirement_terms *terms)
+{
+    const struct retirement_terms none = {0};
+    session->expiring = terms->end_ms == UINT64_MAX ? none : *terms;
+    session_set_end(session);
+}
+
+static bool is_meant(const struct session *session, const struct retirement *retirement)
+{
+    const struct service *began = session->service, *now = retirement->service;
+    bool is_same = profile_identity(began->profile) == profile_identity(now->profile);
+    if (began->account != now->account) {
+        return false;
+    }
+    switch (retirement->cause) {
+    case RETIREMENT_REPLACED:
+        return !is_same;
+    case RETIREMENT_EXPIRING:
+        return is_same;
+    default:
+        return began != now;
+    }
+}
+
+/* Where the backend has to be judged first, the session waits for that in the retirement's list. */
+static void retire(struct list *link, struct retirement *retirement)
+{
+    struct session *session = list_item(link, struct session, link);
+    if (!is_meant(session, retirement)) {
+        return;
+    }
+    if (session->dialer != NULL && retirement->cause != RETIREMENT_EXPIRING) {
+        session_redial(session, retirement->service);
+    } else if (session->relay == NULL) {
+        return; /* it has not begun, or began with what is in use */
+    } else if (retirement->cause == RETIREMENT_JUDGED) {
+        list_remove(&session->queue); /* of an earlier judgement, which this one overtakes */
+        list_append(&retirement->sessions, &session->queue);
+    } else if (retirement->cause == RETIREMENT_EXPIRING) {
+        expire(session, &retirement->terms);
+    } else {
+        replace(session, &retirement->terms, NULL);
+    }
+}
+
+static void judge(struct list *queue, const struct retirement *retirement)
+{
+    struct session *session = list_item(queue, struct session, queue);
+    struct failure failure;
+    list_remove(queue);
+    if (!relay_would_pass(session->relay, retirement->service->profile, &failure)) {
+        replace(session, &retirement->terms, reason_word(failure.reason));
+    }
+}
+
 void retirement_begin(struct worker *worker, struct retirement *retirement)
 {
     LIST_EACH_SAFE (session, &worker->sessions) {
-        session_retire(session, retirement);
+        retire(session, retirement);
     }
     if (list_empty(&retirement->sessions)) {
         retirement_free(retirement);
@@ -48,14 +113,13 @@ void retirement_begin(struct worker *worker, struct retirement *retirement)
 bool retirement_go_on(struct worker *worker)
 {
     unsigned left = JUDGED_MAX;
-    while (!list_empty(&worker->retirements)) {
-        struct retirement *retirement =
-            list_item(worker->retirements.next, struct retirement, link);
+    LIST_EACH_SAFE (link, &worker->retirements) {
+        struct retirement *retirement = list_item(link, struct retirement, link);
         while (!list_empty(&retirement->sessions)) {
             if (left-- == 0) {
                 return true;
             }
-            session_judge(retirement->sessions.next, retirement);
+            judge(retirement->sessions.next, retirement);
         }
         retirement_free(retirement);
     }

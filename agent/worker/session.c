@@ -3,40 +3,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/socket.h"
-#include "worker/deadline.h"
-#include "worker/dialer.h"
-#include "worker/relay.h"
-#include "worker/watch.h"
-#include "worker/worker_fields.h"
+#include "worker/session_fields.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* For how long no byte may have moved when a connection counts as quiet. */
 #define QUIET_MS 1000
-
-/* The state of a session is which of `dialer` and `relay` is there: neither while it waits for its
- * endpoints, then the one, then the other. */
-struct session {
-    struct list link; /* in worker->sessions */
-    struct list
-        queue; /* in slot->waiting while there are no endpoints, or in a retirement's list */
-    struct worker *worker;
-    struct service *service; /* a reference: the slot may move on to another */
-
-    struct addr caller_addr, upstream_addr; /* upstream_addr.len 0: none was reached */
-    struct watch *caller;
-    bool has_place; /* among the service's max_connections */
-    struct deadline
-        *deadline; /* of the wait for endpoints, later of the life time and retirement */
-    uint64_t accepted_ms;
-    struct retirement_terms replaced; /* end_ms 0: what it was made with is in use */
-    struct retirement_terms expiring; /* end_ms 0: its certificate is not about to run out */
-    const char *why;                  /* it was replaced */
-
-    struct dialer *dialer;
-    struct relay *relay;
-};
 
 static bool is_ordinary(enum reason reason)
 {
@@ -71,12 +44,29 @@ static void log_relay(struct log_line *line, const struct relay *relay)
     log_number(line, "received", relay_received(relay));
 }
 
+/* A TLS 1.3 backend that refuses us does so after the handshake, which then was none. One that
+ * never spoke has not refused us. */
+static void count_handshake(const struct session *session, const struct failure *failure)
+{
+    struct account *account = session->service->account;
+    if (session->relay == NULL || relay_is_accepted(session->relay)) {
+        return;
+    }
+    if (reason_side(failure->reason, failure->by_peer) == SIDE_THEY_REFUSED) {
+        tally_add(account->handshakes, failure->reason, failure->by_peer);
+        tally_add(account->attempts, failure->reason, failure->by_peer);
+    } else {
+        account_note_success(account, tls_is_resumed(relay_tls(session->relay)));
+    }
+}
+
 /* Counts the end, and tells at which level its line is written. */
 static enum log_level count_end(const struct session *session, const struct failure *failure)
 {
     struct account *account = session->service->account;
     struct tally *tally = account->connections;
     tally_add(tally, failure->reason, failure->by_peer);
+    count_handshake(session, failure);
     if (is_ordinary(failure->reason)) {
         return LEVEL_INFO;
     }
@@ -180,10 +170,16 @@ static void on_lost(void *ctx, const struct failure *failure, const struct addr 
     finish(session, failure);
 }
 
-static uint64_t left_of(const struct session *session, uint64_t total_ms)
+static uint64_t left_of(const struct session *session, uint64_t total_ms, uint64_t from_ms)
 {
-    uint64_t spent = uv_now(&session->worker->loop) - session->accepted_ms;
+    uint64_t spent = uv_now(&session->worker->loop) - from_ms;
     return spent < total_ms ? total_ms - spent : 0;
+}
+
+/* Of the time to get connected. */
+static uint64_t budget_of(const struct session *session)
+{
+    return left_of(session, session->service->connect_timeout_ms, session->began_ms);
 }
 
 static uint64_t sooner(uint64_t a_ms, uint64_t b_ms)
@@ -206,12 +202,18 @@ static uint64_t left_by(const struct retirement_terms *terms)
 static void set_end(struct session *session)
 {
     uint64_t lifetime = session->service->max_lifetime_ms;
-    uint64_t left = lifetime > 0 ? left_of(session, lifetime) : UINT64_MAX;
+    uint64_t left = lifetime > 0 ? left_of(session, lifetime, session->accepted_ms) : UINT64_MAX;
     left = sooner(left, left_by(&session->replaced));
     left = sooner(left, left_by(&session->expiring));
     if (left != UINT64_MAX) {
         deadline_set(session->deadline, left);
     }
+}
+
+void session_set_end(struct session *session)
+{
+    deadline_clear(session->deadline);
+    set_end(session);
 }
 
 static void adopt(struct session *session, struct service *service)
@@ -231,11 +233,9 @@ static void dial(struct session *session, const struct slot *slot)
                     endpoints->detail != NULL ? endpoints->detail : "no address is known");
         return;
     }
-    deadline_clear(session->deadline);
-    set_end(session);
-    session->dialer = dialer_start(session->worker, session->service, endpoints,
-                                   left_of(session, session->service->connect_timeout_ms), &events,
-                                   session, &failure, &session->upstream_addr);
+    session_set_end(session);
+    session->dialer = dialer_start(session->worker, session->service, endpoints, budget_of(session),
+                                   &events, session, &failure, &session->upstream_addr);
     if (session->dialer == NULL) {
         finish(session, &failure);
     }
@@ -247,7 +247,7 @@ static void dial_or_wait(struct session *session, struct slot *slot)
         dial(session, slot);
     } else {
         list_append(&slot->waiting, &session->queue);
-        deadline_set(session->deadline, left_of(session, session->service->connect_timeout_ms));
+        deadline_set(session->deadline, budget_of(session));
     }
 }
 
@@ -258,16 +258,27 @@ static bool is_over(const struct session *session, const struct retirement_terms
             (terms->when_quiet && relay_is_quiet(session->relay, QUIET_MS)));
 }
 
+static void finish_replaced(struct session *session)
+{
+    struct failure failure;
+    if (session->why == NULL) {
+        failure_set(&failure, REASON_retired, "our certificate was replaced");
+    } else {
+        failure_set(&failure, REASON_retired, "its backend would be refused now: %s", session->why);
+    }
+    finish(session, &failure);
+}
+
 static void on_deadline(void *ctx)
 {
     struct session *session = ctx;
     uint64_t lifetime = session->service->max_lifetime_ms;
     if (session->dialer == NULL && session->relay == NULL) {
         finish_with(session, REASON_dns_failed, "no answer from DNS yet");
-    } else if (lifetime > 0 && left_of(session, lifetime) == 0) {
+    } else if (lifetime > 0 && left_of(session, lifetime, session->accepted_ms) == 0) {
         finish_with(session, REASON_lifetime_reached, "max_lifetime is over");
     } else if (is_over(session, &session->replaced)) {
-        finish_with(session, REASON_retired, session->why);
+        finish_replaced(session);
     } else if (is_over(session, &session->expiring)) {
         finish_with(session, REASON_retired, "our certificate runs out");
     } else {
@@ -311,7 +322,7 @@ static struct session *make(struct worker *worker, struct slot *slot, int fd)
     }
     session->worker = worker;
     session->service = service_ref(slot->service);
-    session->accepted_ms = uv_now(&worker->loop);
+    session->accepted_ms = session->began_ms = uv_now(&worker->loop);
     list_init(&session->queue);
     worker_enter(worker, &session->link);
     session->deadline = deadline_new(&worker->loop, on_deadline, session);
@@ -350,85 +361,18 @@ void session_resolved(struct list *waiting, struct slot *slot)
     dial(session, slot);
 }
 
-void session_turn_away(struct list *waiting)
-{
-    finish_with(list_item(waiting, struct session, queue), REASON_dns_failed,
-                "the service was removed before its address was known");
-}
-
-/* Those that were set first stand. */
-static void replace(struct session *session, const struct retirement_terms *terms, const char *why)
-{
-    if (session->replaced.end_ms == 0) {
-        session->replaced = *terms;
-        session->why = why;
-        set_end(session);
-    }
-}
-
-/* These follow the wall clock, and may be taken back when that is set. */
-static void expire(struct session *session, const struct retirement_terms *terms)
-{
-    const struct retirement_terms none = {0};
-    session->expiring = terms->end_ms == UINT64_MAX ? none : *terms;
-    deadline_clear(session->deadline);
-    set_end(session);
-}
-
-/* What is not established yet begins anew with what is in use now: nothing of the caller's has been
- * sent. */
-static void redial(struct session *session, struct service *now)
+void session_redial(struct session *session, struct service *now)
 {
     session->dialer = dialer_cancel(session->dialer);
+    session->began_ms = uv_now(&session->worker->loop);
     adopt(session, now);
     dial_or_wait(session, session->worker->slots[now->id]);
 }
 
-static bool is_meant(const struct session *session, const struct retirement *retirement)
+void session_turn_away(struct list *waiting)
 {
-    const struct service *began = session->service, *now = retirement->service;
-    bool is_same = profile_identity(began->profile) == profile_identity(now->profile);
-    if (began->account != now->account) {
-        return false;
-    }
-    switch (retirement->cause) {
-    case RETIREMENT_REPLACED:
-        return !is_same;
-    case RETIREMENT_EXPIRING:
-        return is_same;
-    default:
-        return began != now;
-    }
-}
-
-void session_retire(struct list *link, struct retirement *retirement)
-{
-    struct session *session = list_item(link, struct session, link);
-    if (!is_meant(session, retirement)) {
-        return;
-    }
-    if (session->dialer != NULL && session->service != retirement->service) {
-        redial(session, retirement->service);
-    } else if (session->relay == NULL) {
-        return; /* it has not begun, or began with what is in use */
-    } else if (retirement->cause == RETIREMENT_JUDGED) {
-        list_remove(&session->queue); /* of an earlier judgement, which this one overtakes */
-        list_append(&retirement->sessions, &session->queue);
-    } else if (retirement->cause == RETIREMENT_EXPIRING) {
-        expire(session, &retirement->terms);
-    } else {
-        replace(session, &retirement->terms, "our certificate was replaced");
-    }
-}
-
-void session_judge(struct list *queue, const struct retirement *retirement)
-{
-    struct session *session = list_item(queue, struct session, queue);
-    struct failure failure;
-    list_remove(queue);
-    if (!relay_would_pass(session->relay, retirement->service->profile, &failure)) {
-        replace(session, &retirement->terms, "its backend no longer passes `ca` and `crl`");
-    }
+    finish_with(list_item(waiting, struct session, queue), REASON_dns_failed,
+                "the service was removed before its address was known");
 }
 
 void session_cut(struct list *link)

@@ -6,7 +6,6 @@
 #include "worker/worker.h"
 
 struct slot;
-struct retirement;
 
 /* Begins to serve a caller; owns `fd` from here on, also on failure. The session ends by itself, or
  * by session_cut(). */
@@ -17,13 +16,6 @@ void session_resolved(struct list *waiting, struct slot *slot);
 
 /* Ends a session that waited for the endpoints of a service that is no longer served. */
 void session_turn_away(struct list *waiting);
-
-/* Applies a retirement to a session, if it is one of those meant. Where the backend has to be
- * judged first, the session is put into the retirement's list. */
-void session_retire(struct list *link, struct retirement *retirement);
-
-/* Judges the backend of a session in that list, and takes it out. */
-void session_judge(struct list *queue, const struct retirement *retirement);
 
 /* Ends a session with `shutting_down`. */
 void session_cut(struct list *link);

@@ -530,14 +530,14 @@ def test_a_change_that_descriptors_do_not_suffice_for(live, write, backend, ca):
     own = service("own", port, backend.port, ca)
     more = [service(f"s-{i}", free_port(), backend.port, ca) for i in range(40)]
     link = live(own)
-    before = link.agent.fds()
+    before = link.descriptors()
     soft, hard = resource.prlimit(link.agent.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(link.agent.pid, resource.RLIMIT_NOFILE, (before + 20, hard))
     try:
         faults = link.refuse(write(own, *more))
         assert "descriptors" in faults[0] and "LimitNOFILE" in faults[0]
         exchange(port)
-        wait_for(lambda: link.agent.fds() <= before, what="no descriptor to be left")
+        wait_for(lambda: link.descriptors() <= before, what="no descriptor to be left")
     finally:
         resource.prlimit(link.agent.pid, resource.RLIMIT_NOFILE, (soft, hard))
     assert link.apply(write(own, *more))["added"] == 40
@@ -1091,7 +1091,7 @@ def test_a_storm_of_signals_is_coalesced(live, write, two, ca):
 
     link = live(own(0))
     link.post()
-    descriptors = link.agent.fds()
+    descriptors = link.descriptors()
     memory = link.agent.rss_kib()
     with connect(port) as old:
         assert recv_exact(old, 1) == b"1"
@@ -1106,7 +1106,7 @@ def test_a_storm_of_signals_is_coalesced(live, write, two, ca):
     assert all(line["msg"] == "reloaded" for line in ends)
     assert len(ends) <= 102
     wait_for(lambda: link.connections("own")["active"] == 0, what="no connection to be left")
-    wait_for(lambda: link.agent.fds() <= descriptors, what="no descriptor to be left")
+    wait_for(lambda: link.descriptors() <= descriptors, what="no descriptor to be left")
     assert sanitizer() or link.agent.rss_kib() < memory + 4096
 
 
@@ -1183,7 +1183,7 @@ def test_what_the_backend_refuses_is_refused(live, write, backend, ca, other_ca)
     told = link.reload()
     assert told.returncode == 2 and "own" in told.stderr, told.stderr
     assert "client_cert_untrusted" in told.stderr, told.stderr
-    assert link.agent.find_log(level="error", msg=lambda text: "client_cert_untrusted" in text)
+    link.agent.wait_log(level="error", msg=lambda text: "client_cert_untrusted" in text)
     exchange(port)
     assert link.apply(write(own))["unchanged"] == 1
 
@@ -1208,9 +1208,9 @@ def test_nothing_leaks(live, write, backend, ca, short_path):
 
     link = live(*some(0))
     turn_over(20)
-    memory, descriptors = link.agent.rss_kib(), link.agent.fds()
+    memory, descriptors = link.agent.rss_kib(), link.descriptors()
     turn_over(100)
-    wait_for(lambda: link.agent.fds() <= descriptors, what="no descriptor to be left")
+    wait_for(lambda: link.descriptors() <= descriptors, what="no descriptor to be left")
     assert sanitizer() or link.agent.rss_kib() < memory + 1024
 
 
@@ -1220,7 +1220,6 @@ def test_stopping_while_a_canary_waits_is_prompt(live, write, ca, gateway):
         answer = []
         asking = threading.Thread(target=lambda: answer.append(link.reload()), daemon=True)
         asking.start()
-        time.sleep(0)
         assert link.agent.stop(timeout=15) == 0
         asking.join(30)
         assert answer and answer[0].returncode != 0
@@ -1359,7 +1358,7 @@ def test_a_hundred_reloads_under_load(start, write, leaf, ca, gateway, short_pat
     with EchoProcess(leaf, ca) as backend:
         fleet = Fleet(backend, ca, short_path, [gateway, other])
         link = Live(start(fleet.text(0, write), env=UNHEARD), short_path / "status.sock")
-        descriptors = link.agent.fds()
+        descriptors = link.descriptors()
         with Load(fleet.places, standing, rate=500) as load:
             for turn in range(1, turns + 1):
                 load.wait_calls(20)
@@ -1374,7 +1373,7 @@ def test_a_hundred_reloads_under_load(start, write, leaf, ca, gateway, short_pat
         assert sum(entry["bytes"]["sent"] for entry in link.status()["services"]) == load.moved
         assert sum(entry["bytes"]["received"] for entry in link.status()["services"]) == load.moved
         link.apply(fleet.text(0, write))
-        wait_for(lambda: link.agent.fds() <= descriptors, what="no descriptor to be left")
+        wait_for(lambda: link.descriptors() <= descriptors, what="no descriptor to be left")
     ended = link.agent.all_log(msg="connection ended")
     assert {line["reason"] for line in ended} == {"ok"}
 

@@ -105,6 +105,10 @@ class Live:
         """What the status says of one service."""
         return next(entry for entry in self.status()["services"] if entry["name"] == name)
 
+    def descriptors(self):
+        """How many the agent has open, that of this question included."""
+        return self.status()["process"]["open_descriptors"]
+
     def connections(self, name):
         return self.service(name)["connections"]
 

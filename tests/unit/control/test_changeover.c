@@ -62,7 +62,7 @@ static void a_new_certificate_changes_who_presents_it(void **state)
     struct snapshot *next = snapshot_refresh(before);
     assert_non_null(next);
     expect_counts(before, next, (struct changeover_counts){.changed = 1, .unchanged = 1});
-    assert_int_equal(snapshot_hold(next, 0, before->services[0], "refused"), 0);
+    assert_int_equal(snapshot_hold(next, 0, service_ref(before->services[0]), "refused"), 0);
     expect_counts(before, next, (struct changeover_counts){.unchanged = 2});
     snapshot_free(before);
     snapshot_free(next);

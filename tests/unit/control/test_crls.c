@@ -77,6 +77,11 @@ static int leave(void **state)
     return uv_loop_close(&web.loop) == 0 && chdir("/") == 0 ? system(command) : -1;
 }
 
+static void on_fetched(void *ctx)
+{
+    (void)ctx;
+}
+
 static bool is_asked(const struct crls *crls)
 {
     (void)crls;
@@ -122,7 +127,7 @@ static void a_failure_has_a_name(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct crls *crls = crls_start(&web.loop);
+        struct crls *crls = crls_start(&web.loop, on_fetched, NULL);
         const struct crls_wanted wanted = {.url = web.url, .path = "deep/below/ca.crl"};
         web.answer = cases[i].answer;
         assert_int_equal(crls_set(crls, &wanted, 1), 0);
@@ -150,13 +155,13 @@ static void an_end_is_quick_at_any_time(void **state)
         snprintf(paths[i], sizeof(paths[i]), "%d.crl", i);
         wanted[i] = (struct crls_wanted){.url = urls[i], .path = paths[i]};
     }
-    stop(crls_start(&web.loop));
+    stop(crls_start(&web.loop, on_fetched, NULL));
 
-    struct crls *crls = crls_start(&web.loop);
+    struct crls *crls = crls_start(&web.loop, on_fetched, NULL);
     assert_int_equal(crls_set(crls, wanted, 8), 0);
     stop(crls);
 
-    crls = crls_start(&web.loop);
+    crls = crls_start(&web.loop, on_fetched, NULL);
     web.asked = 0;
     assert_int_equal(crls_set(crls, wanted, 8), 0);
     wait_until(is_asked, crls);

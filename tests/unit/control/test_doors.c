@@ -12,6 +12,8 @@
 #define WORKERS 2
 #define LENT    2 /* sockets that are handed over by the name "web" */
 
+#define PATIENCE_MS 100
+
 /* A process: workers, doors, and the configuration in use. */
 struct estate {
     uv_loop_t loop;
@@ -78,11 +80,23 @@ static void order_removals(const struct estate *estate, const struct snapshot *n
     }
 }
 
+/* A caller who leaves a UNIX socket is missed only when the time for dialling is over. */
+static void hurry(const struct estate *estate, const struct snapshot *next)
+{
+    for (size_t i = 0; i < next->config->n_services; i++) {
+        size_t was = next->was[i];
+        if (was == SNAPSHOT_NEW || next->services[i] != estate->snapshot->services[was]) {
+            next->services[i]->connect_timeout_ms = PATIENCE_MS;
+        }
+    }
+}
+
 /* Goes on with a plan that was made for `next`. */
 static void carry_on(struct estate *estate, struct doors_plan *plan, struct snapshot *next)
 {
     struct order *order = order_new(estate->crew, next->n_ids);
     assert_non_null(order);
+    hurry(estate, next);
     for (size_t i = 0; i < next->config->n_services; i++) {
         order_serve(order, next->services[i], false);
     }
@@ -408,7 +422,7 @@ static void who_knocked_at_the_old_socket_is_let_in(void **state)
         }
         fds[i] = call(&at_s);
     }
-    wait_until(atomic_load(&account->open) == 20);
+    wait_until(atomic_load(&account->opened) == 20);
     for (int i = 0; i < 20; i++) {
         close(fds[i]);
     }
@@ -483,6 +497,41 @@ static void a_plan_that_is_dropped_changes_nothing(void **state)
     problems_free(problems);
     snapshot_free(next);
     close_estate(&estate);
+}
+
+/* Memory runs out, say, when all is ready but for the order. */
+static void an_order_that_is_not_given_changes_nothing(void **state)
+{
+    (void)state;
+    struct estate estate;
+    open_estate(&estate);
+    struct addr at_s = at_path("s"), at_t = at_path("t");
+    struct problems *problems = problems_new();
+    site_configure("[service a]\nlisten = unix:%s/s\n", folder);
+    go_on(&estate);
+    ino_t inode = inode_of("s");
+    size_t fds = count_fds();
+    site_configure("[service a]\nlisten = unix:%s/s, unix:%s/t, 127.0.0.1:%u\n"
+                   "socket_mode = 0660\n",
+                   folder, folder, free_port());
+    struct snapshot *next = site_load(estate.snapshot);
+    struct doors_plan *plan = doors_plan(estate.doors, estate.publish, next, problems);
+    struct order *order = order_new(estate.crew, next->n_ids);
+    assert_non_null(plan);
+    assert_non_null(order);
+    doors_order(plan, order);
+    assert_null(doors_plan_free(plan));
+    assert_null(order_free(order));
+    assert_int_equal(count_fds(), fds);
+    assert_int_equal(inode_of("s"), inode);
+    expect_service(&estate, &at_s, "a");
+    expect_nobody(&at_t);
+    go_on(&estate);
+    expect_service(&estate, &at_t, "a");
+    problems_free(problems);
+    snapshot_free(next);
+    close_estate(&estate);
+    fixture_run("test -z \"$(find . -type s)\"");
 }
 
 static void a_refusal_leaves_a_socket_whose_mode_was_to_change(void **state)
@@ -662,6 +711,7 @@ int main(void)
         cmocka_unit_test(who_knocked_at_the_old_socket_is_let_in),
         cmocka_unit_test(everything_that_cannot_be_opened_is_noted),
         cmocka_unit_test(a_plan_that_is_dropped_changes_nothing),
+        cmocka_unit_test(an_order_that_is_not_given_changes_nothing),
         cmocka_unit_test(a_refusal_leaves_a_socket_whose_mode_was_to_change),
         cmocka_unit_test(what_was_handed_over_is_found_by_name),
         cmocka_unit_test(a_lent_door_moves_closes_and_opens_again),

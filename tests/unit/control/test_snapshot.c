@@ -453,10 +453,12 @@ static void a_service_that_is_held_goes_on_as_it_was(void **state)
     site_write_identity("client2.crt", "client2.key");
     struct snapshot *next = refresh(before);
     size_t b = site_find(next, "b");
-    assert_int_equal(snapshot_hold(next, b, site_service(before, "b"), "it is refused"), 0);
+    assert_int_equal(snapshot_hold(next, b, service_ref(site_service(before, "b")),
+                                   "it is refused"),
+                     0);
     expect_same(before, next, "b");
     assert_string_equal(next->held[b], "it is refused");
-    assert_int_equal(snapshot_hold(next, b, site_service(before, "b"), "still"), 0);
+    assert_int_equal(snapshot_hold(next, b, service_ref(site_service(before, "b")), "still"), 0);
     assert_string_equal(next->held[b], "still");
     /* The next one tries the new files again. */
     struct snapshot *later = refresh(next);

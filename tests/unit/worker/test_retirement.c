@@ -401,46 +401,32 @@ static void a_connection_that_is_being_dialled_begins_anew(void **state)
     close_bed(&bed);
 }
 
-static void begin_anew_elsewhere(struct bed *bed, enum retirement_cause cause,
-                                 struct identity *identity)
-{
-    open_bed(bed, (struct backend_spec){.is_deaf = true});
-    struct backend *good = open_backend(
-        (struct backend_spec){.takes_old = true, .takes_new = true, .is_frozen = true});
-    int fd = call(&bed->addr);
-    wait_until(atomic_load(&bed->backend->calls) == 1);
-    struct change *change = begin_change(0);
-    service_unref(bed->service);
-    bed->service = make_service(0, bed->account, identity, pki.old_trust);
-    assert_int_equal(change_serve(change, bed->service, true), 0);
-    retire(bed, change, cause, clock_ms() + HOUSE_HANG_MS, false);
-    carry_out(&bed->house, change);
-    assert_int_equal(bed->account->open, 1);
-    change = begin_change(0);
-    resolve(change, 0, endpoints_at(&good->addr));
-    carry_out(&bed->house, change);
-    wait_until(atomic_load(&bed->account->full) == 1);
-    assert_int_equal(bed->account->open, 1);
-    close(fd);
-    stop_workers(&bed->house);
-    close_backend(good);
-    close_bed(bed);
-}
-
 /* A reload that changes the certificate and the address: the new one is not known yet. */
 static void a_connection_that_is_dialled_waits_when_its_service_moves(void **state)
 {
     (void)state;
     struct bed bed = {0};
-    begin_anew_elsewhere(&bed, RETIREMENT_REPLACED, pki.new_identity);
-}
-
-/* The address changes, and the certificate, which stays, is about to run out. */
-static void the_same_when_its_certificate_runs_out(void **state)
-{
-    (void)state;
-    struct bed bed = {0};
-    begin_anew_elsewhere(&bed, RETIREMENT_EXPIRING, pki.old_identity);
+    open_bed(&bed, (struct backend_spec){.is_deaf = true});
+    struct backend *good = open_backend(
+        (struct backend_spec){.takes_old = true, .takes_new = true, .is_frozen = true});
+    int fd = call(&bed.addr);
+    wait_until(atomic_load(&bed.backend->calls) == 1);
+    struct change *change = begin_change(0);
+    service_unref(bed.service);
+    bed.service = make_service(0, bed.account, pki.new_identity, pki.old_trust);
+    assert_int_equal(change_serve(change, bed.service, true), 0);
+    retire(&bed, change, RETIREMENT_REPLACED, clock_ms() + HOUSE_HANG_MS, false);
+    carry_out(&bed.house, change);
+    assert_int_equal(bed.account->open, 1);
+    change = begin_change(0);
+    resolve(change, 0, endpoints_at(&good->addr));
+    carry_out(&bed.house, change);
+    wait_until(atomic_load(&bed.account->full) == 1);
+    assert_int_equal(bed.account->open, 1);
+    close(fd);
+    stop_workers(&bed.house);
+    close_backend(good);
+    close_bed(&bed);
 }
 
 static void who_waits_for_endpoints_is_not_retired(void **state)
@@ -485,7 +471,6 @@ int main(void)
         cmocka_unit_test(an_expiry_does_not_lengthen_what_a_judgement_set),
         cmocka_unit_test(a_connection_that_is_being_dialled_begins_anew),
         cmocka_unit_test(a_connection_that_is_dialled_waits_when_its_service_moves),
-        cmocka_unit_test(the_same_when_its_certificate_runs_out),
         cmocka_unit_test(who_waits_for_endpoints_is_not_retired),
     };
     return cmocka_run_group_tests(tests, enter_quietly, free_pki);
