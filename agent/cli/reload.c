@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/contact.h"
 #include "cli/document.h"
@@ -6,6 +7,7 @@
 #include "cli/sheet.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,6 +144,21 @@ static int check_file(const struct contact *contact)
     return rc;
 }
 
+/* Where nothing can be asked, ExecReload= can still have systemd's main process told. */
+static int reload_by_signal(void)
+{
+    const char *pid = getenv("MAINPID");
+    uint64_t number;
+    if (pid == NULL || parse_number(pid, 2, INT32_MAX, &number) < 0) {
+        return fail("status is off in the configuration, so there is nothing to ask; " BY_SIGNAL);
+    }
+    if (kill((pid_t)number, SIGHUP) < 0) {
+        return fail("systemd's main process cannot be told: not permitted, or gone");
+    }
+    puts("told by a signal, for status is off; see the log for what came of it");
+    return CLI_GOOD;
+}
+
 static int reload(const struct contact *contact)
 {
     static const struct client_request request = {.path = "/reload",
@@ -149,7 +166,7 @@ static int reload(const struct contact *contact)
                                                   .timeout_ms = TIMEOUT_MS};
     struct client_answer answer;
     if (contact->n == 0) {
-        return fail("status is off in the configuration, so there is nothing to ask; " BY_SIGNAL);
+        return reload_by_signal();
     }
     int status = CLI_FAULT;
     if (contact_ask(contact, &request, &answer) == 0) {

@@ -11,6 +11,9 @@
  * handshake, if at all. */
 #define WORD_MS 1000
 
+/* How long to wait for TCP: one who is silent must not keep others from being asked. */
+#define CONNECT_MS 3000
+
 /* For how long a backend that has accepted us may answer our goodbye. A socket closed with its last
  * words unread would reset the connection, and its log would tell of an error. */
 #define FAREWELL_MS 250
@@ -216,7 +219,8 @@ static void begin(struct audition *audition, uv_loop_t *loop, const struct endpo
         return;
     }
     tls_observe(attempt_tls(audition->attempt)); /* a refusal is to name the CAs that would do */
-    deadline_set(audition->deadline, audition->service->connect_timeout_ms);
+    uint64_t patience_ms = audition->service->connect_timeout_ms;
+    deadline_set(audition->deadline, patience_ms < CONNECT_MS ? patience_ms : CONNECT_MS);
 }
 
 struct audition *audition_start(uv_loop_t *loop, struct scratch *scratch,

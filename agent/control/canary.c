@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Trials under way at a time: a thousand services must not become a thousand sockets. */
-#define TOGETHER 32
+#define TOGETHER 64
 
 #define PATIENCE_MS 30000
 

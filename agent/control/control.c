@@ -15,7 +15,7 @@
 /* Descriptors besides sockets for callers and backends: those of each event loop, and what the
  * control plane keeps open (DNS, log, systemd, the status endpoint, watched folders, canaries). */
 #define FDS_PER_LOOP 8
-#define FDS_OF_OURS  160
+#define FDS_OF_OURS  192
 
 /* ---- stopping ---- */
 

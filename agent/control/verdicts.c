@@ -14,6 +14,11 @@
 
 /* ---- whom to ask ---- */
 
+static bool stays(const struct snapshot *before, const struct snapshot *next, size_t i)
+{
+    return same_addresses(&next->config->services[i], &before->config->services[next->was[i]]);
+}
+
 /* True when service `i` goes on with the same backends, but with another identity or other CAs. */
 static bool needs_trial(const struct snapshot *before, const struct snapshot *next, size_t i)
 {
@@ -26,7 +31,22 @@ static bool needs_trial(const struct snapshot *before, const struct snapshot *ne
     const struct profile *then = before->services[was]->profile;
     bool has_same = profile_identity(now) == profile_identity(then) &&
                     trust_has_same_cas(profile_trust(now), profile_trust(then));
-    return !has_same && same_addresses(&next->config->services[i], &before->config->services[was]);
+    /* Elsewhere the old tells nothing; but what is held stays so until it was tried there. */
+    return !has_same && (stays(before, next, i) || before->held[was] != NULL);
+}
+
+/* The last word of a backend was good; there was none; it was bad. */
+static int standing_of(const struct canary_trial *trial)
+{
+    const struct account *account = trial->new->account;
+    uint64_t failed = atomic_load_explicit(&account->failed_ms, memory_order_relaxed);
+    uint64_t succeeded = atomic_load_explicit(&account->succeeded_ms, memory_order_relaxed);
+    return succeeded > failed ? 0 : failed == 0 ? 1 : 2;
+}
+
+static int by_standing(const void *a, const void *b)
+{
+    return standing_of(a) - standing_of(b);
 }
 
 struct canary_trial *verdicts_needed(const struct snapshot *before, const struct snapshot *next,
@@ -40,14 +60,16 @@ struct canary_trial *verdicts_needed(const struct snapshot *before, const struct
     for (size_t i = 0; i < next->config->n_services; i++) {
         if (needs_trial(before, next, i)) {
             size_t was = next->was[i];
+            const struct target *target = resolver_target(resolver, was);
             trials[n++] = (struct canary_trial){
                 .old = before->services[was],
                 .new = next->services[i],
-                .endpoints = resolver_target(resolver, was)->endpoints,
+                .endpoints = stays(before, next, i) ? target->endpoints : NULL,
                 .is_required = next->config->services[i].canary == CONFIG_CANARY_REQUIRE,
             };
         }
     }
+    qsort(trials, n, sizeof(*trials), by_standing);
     *ret_n = n;
     return trials;
 }

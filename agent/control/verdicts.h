@@ -9,7 +9,8 @@
 #include <stddef.h>
 
 /* The trials that a change needs, one for each service that goes on with the same backends, but
- * with another identity or other CAs. To be freed; NULL: memory is out. */
+ * with another identity or other CAs; those first that have something to lose. To be freed; NULL:
+ * memory is out. */
 struct canary_trial *verdicts_needed(const struct snapshot *before, const struct snapshot *next,
                                      const struct resolver *resolver, size_t *ret_n);
 

@@ -605,7 +605,7 @@ def test_watch_draws_again(watch):
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_watch_gives_the_terminal_back(watch, sig):
     terminal, _ = watch
-    assert not terminal.is_as_before()
+    wait_for(lambda: not terminal.is_as_before(), what="keys to be hidden")
     if sig == signal.SIGINT:
         terminal.type(b"\x03")
     else:
@@ -619,7 +619,7 @@ def test_watch_is_stopped_and_goes_on(watch):
     terminal, _ = watch
     terminal.process.send_signal(signal.SIGTSTP)
     seen = terminal.wait_for(LEAVE)
-    assert terminal.is_as_before()
+    wait_for(terminal.is_as_before, what="the terminal to be as it was")
     terminal.process.send_signal(signal.SIGCONT)
     seen = terminal.wait_for(ENTER, after=seen)
     terminal.wait_for("orders", after=seen)

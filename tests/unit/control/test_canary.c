@@ -7,7 +7,7 @@
 
 #include "tests/unit/control/backend.h"
 
-#define TRIALS_MAX   64
+#define TRIALS_MAX   100
 #define SHORT_MS     300
 #define PATIENT_MS   2000
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -460,7 +460,7 @@ static void test_many_trials_take_turns(void **state)
     struct bed *bed = *state;
     struct backend *backend = open_backend((struct backend_spec){.takes_new = true});
     begin(bed, endpoints_at((const struct addr *[]){&backend->addr}, 1), TRIALS_MAX, false);
-    assert_int_equal(sockets(bed), 32);
+    assert_int_equal(sockets(bed), 64);
     const struct canary_trial *trials = conclude(bed);
     assert_int_equal(bed->n_results, TRIALS_MAX);
     for (size_t i = 0; i < TRIALS_MAX; i++) {
@@ -486,7 +486,7 @@ static void test_what_has_no_verdict_in_half_a_minute_has_none(void **state)
     struct backend *backend = open_backend((struct backend_spec){.is_deaf = true});
     uv_timer_t *patience = NULL;
     begin(bed, endpoints_at((const struct addr *[]){&backend->addr}, 1), TRIALS_MAX, false);
-    turn_until(bed, &backend->calls, 32);
+    turn_until(bed, &backend->calls, 64);
     uv_walk(&bed->loop, find_patience, &patience);
     assert_in_range(uv_timer_get_due_in(patience), 1000 + BACKEND_WAIT_MS / 2, 30001);
     uv_timer_start(patience, patience->timer_cb, 0, 0);
@@ -496,7 +496,7 @@ static void test_what_has_no_verdict_in_half_a_minute_has_none(void **state)
     expect_detail(&trials[0], "no verdict in time");
     assert_int_equal(trials[TRIALS_MAX - 1].verdict, CANARY_UNKNOWN);
     expect_detail(&trials[TRIALS_MAX - 1], "its turn did not come");
-    assert_int_equal(backend->calls, 32);
+    assert_int_equal(backend->calls, 64);
     close_backend(backend);
 }
 
