@@ -1,6 +1,7 @@
 #include "base/problems.h"
 
 #include "base/escape.h"
+#include "base/log.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -160,6 +161,16 @@ void problems_each(const struct problems *problems,
 {
     for (size_t i = 0; i < problems->n_order; i++) {
         each(ctx, problems->order[i]->is_error, problems->order[i]->text);
+    }
+}
+
+void problems_log(const struct problems *problems, bool has_errors)
+{
+    for (size_t i = 0; i < problems->n_order; i++) {
+        bool is_error = problems->order[i]->is_error;
+        if (has_errors || !is_error) {
+            log_message(is_error ? LEVEL_ERROR : LEVEL_WARNING, "%s", problems->order[i]->text);
+        }
     }
 }
 

@@ -37,6 +37,9 @@ size_t problems_errors(const struct problems *problems);
 void problems_each(const struct problems *problems,
                    void (*each)(void *ctx, bool is_error, const char *text), void *ctx);
 
+/* Tells the log every warning, and with `has_errors` every error, a line each. */
+void problems_log(const struct problems *problems, bool has_errors);
+
 /* Prints every line to `out`: errors as they are, warnings with `warning: ` after the place, and
  * last lines that count what was not kept. Each begins with `error_prefix` or `warning_prefix`. */
 void problems_print(const struct problems *problems, FILE *out, const char *error_prefix,

@@ -25,14 +25,6 @@ static const char help[] =
     "                      UNIX sockets over; then stop it with SIGTERM\n"
     "  -h, --help          this text\n";
 
-static void log_warning(void *ctx, bool is_error, const char *text)
-{
-    (void)ctx;
-    if (!is_error) {
-        log_message(LEVEL_WARNING, "%s", text);
-    }
-}
-
 static int refuse(struct problems *problems, struct config *config)
 {
     problems_print(problems, stderr, log_journal_prefix(LEVEL_ERROR),
@@ -53,7 +45,7 @@ static int run(struct snapshot *snapshot, struct problems *problems, const struc
     if (log_start() < 0) {
         log_message(LEVEL_WARNING, "cannot start the log's thread: a slow reader slows the agent");
     }
-    problems_each(problems, log_warning, NULL);
+    problems_log(problems, false);
     problems_free(problems);
     int status = control_run(snapshot, &control);
     log_stop(LOG_PATIENCE_MS);

@@ -184,19 +184,13 @@ static int start_watchdog(struct control *control)
     return control->watchdog != NULL ? 0 : -1;
 }
 
-static void log_problem(void *ctx, bool is_error, const char *text)
-{
-    (void)ctx;
-    log_message(is_error ? LEVEL_ERROR : LEVEL_WARNING, "%s", text);
-}
-
 /* Begins to serve; what cannot be opened is told. */
 static int move_in(struct control *control, struct snapshot *snapshot)
 {
     struct problems *problems = problems_new();
     int rc = problems != NULL ? changeover(control, snapshot, problems) : -1;
     if (problems != NULL) {
-        problems_each(problems, log_problem, NULL);
+        problems_log(problems, true);
     }
     if (rc < 0) {
         snapshot_free(snapshot);

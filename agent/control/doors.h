@@ -20,16 +20,15 @@ struct doors *doors_new(size_t n_workers, bool is_shared);
 /* How many descriptors opening all doors of a configuration takes. */
 size_t doors_needed(const struct config *config, size_t n_workers);
 
-/* The doors as they are to be, with what is new of them open already. */
-struct doors_plan;
-
 /* True when a door, as they are now, is at that address, or in the way of it. */
 bool doors_are_at(const struct doors *doors, const struct addr *addr);
 
+/* The doors as they are to be, with what is new of them open already. */
+struct doors_plan;
+
 /* Opens what a snapshot needs and is not open yet, also where the status endpoint still is. Returns
- * NULL after noting, with its place, what
- * cannot be opened; nothing is changed then. The plan holds only until the next one is carried out.
- */
+ * NULL after noting, with its place, what cannot be opened; nothing is changed then. The plan holds
+ * only until the next one is carried out. */
 struct doors_plan *doors_plan(const struct doors *doors, const struct publish *publish,
                               const struct snapshot *next, struct problems *problems);
 

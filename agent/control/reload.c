@@ -40,7 +40,6 @@ struct reload {
     struct problems *problems;
     struct config *config; /* that the problems point into, when there is no `next` */
     struct canary *canary;
-    struct snapshot *stale;    /* what was read first; the problems may point into it */
     struct crl_fetch fetch;    /* what the reading waits for */
     struct deadline *patience; /* with it */
 };
@@ -77,22 +76,15 @@ static void drop_reading(struct reload *reload)
 {
     reload->canary = canary_cancel(reload->canary);
     reload->next = snapshot_free(reload->next);
-    reload->stale = snapshot_free(reload->stale);
     reload->problems = problems_free(reload->problems);
     reload->config = config_free(reload->config);
-}
-
-static void log_problem(void *ctx, bool is_error, const char *text)
-{
-    (void)ctx;
-    log_message(is_error ? LEVEL_ERROR : LEVEL_WARNING, "%s", text);
 }
 
 static void finish_files(struct reload *reload, bool is_done)
 {
     reload->owes_files = !is_done;
     if (reload->problems != NULL) {
-        problems_each(reload->problems, log_problem, NULL);
+        problems_log(reload->problems, true);
     }
     if (!is_done) {
         log_message(LEVEL_ERROR, "changed files were not read: trying again soon");
@@ -220,7 +212,7 @@ static void read_all(struct reload *reload, const struct snapshot *before)
     reload->next = snapshot_load(file, before, ledger, reload->problems, &reload->config);
     if (reload->next != NULL &&
         prefetch_crls(before->config, reload->next->config, &reload->fetch)) {
-        reload->stale = reload->next;
+        snapshot_free(reload->next);
         reload->next = snapshot_load(file, before, ledger, reload->problems, &reload->config);
     }
 }

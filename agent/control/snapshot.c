@@ -1,6 +1,5 @@
 #include "control/snapshot.h"
 
-#include "base/log.h"
 #include "config/same.h"
 #include "control/roster.h"
 
@@ -242,15 +241,6 @@ static void keep_first_error(void *ctx, bool is_error, const char *text)
     }
 }
 
-/* What start and reload tell in the same case. */
-static void log_warning(void *ctx, bool is_error, const char *text)
-{
-    (void)ctx;
-    if (!is_error) {
-        log_message(LEVEL_WARNING, "%s", text);
-    }
-}
-
 /* A part whose files are bad goes on with what it has. */
 static int keep(struct part *part, const struct part *before, const struct problems *problems)
 {
@@ -271,7 +261,7 @@ static int refresh_identity(struct snapshot *snapshot, const struct snapshot *be
     int rc = part_read_identity(part, &before->config->certificates[i], &before->identities[i],
                                 problems);
     rc = rc < 0 ? keep(part, &before->identities[i], problems) : 0;
-    problems_each(problems, log_warning, NULL);
+    problems_log(problems, false);
     problems_free(problems);
     return rc;
 }
@@ -289,7 +279,7 @@ static int refresh_trust(struct snapshot *snapshot, const struct snapshot *befor
     struct part *part = &snapshot->trusts[i];
     int rc = part_read_trust(part, &before->config->services[user], &before->trusts[i], problems);
     rc = rc < 0 ? keep(part, &before->trusts[i], problems) : 0;
-    problems_each(problems, log_warning, NULL);
+    problems_log(problems, false);
     problems_free(problems);
     return rc;
 }

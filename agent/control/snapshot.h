@@ -24,7 +24,7 @@ struct snapshot {
     size_t *was;  /* for each service: its index in the snapshot that was in use when this one was
                    * read, or SNAPSHOT_NEW */
     char **held;  /* for each service: why it keeps an identity or CAs that are not those of its
-                   * files  any more; NULL: it does not */
+                   * files any more; NULL: it does not */
     size_t n_ids; /* above every service's id */
 };
 

@@ -10,9 +10,11 @@
 #include "worker/worker_fields.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Callers taken in per event, so that a storm of them leaves time for those who are in. */
 #define ACCEPT_MAX 64
@@ -73,10 +75,24 @@ static void pause_accepting(struct acceptor *acceptor, int error)
     deadline_set(acceptor->pause, PAUSE_MS);
 }
 
+/* True when so few descriptors are left that the control plane shall have them, for the log, DNS,
+ * status and reload. The kernel gives out the lowest number that is free. */
+static bool is_short(const struct acceptor *acceptor)
+{
+    int fd = fcntl(watch_fd(acceptor->watch), F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd < 0 || (uint64_t)fd >= acceptor->worker->most_fds;
+}
+
 /* Returns 0 when a caller was taken in, else the errno that stopped it. */
 static int accept_one(struct acceptor *acceptor)
 {
     struct addr caller;
+    if (is_short(acceptor)) {
+        return EMFILE;
+    }
     int fd = socket_accept(watch_fd(acceptor->watch), &caller);
     if (fd < 0) {
         return errno;

@@ -14,17 +14,15 @@
 /* The state of a session is which of `dialer` and `relay` is there: neither while it waits for its
  * endpoints, then the one, then the other. */
 struct session {
-    struct list link; /* in worker->sessions */
-    struct list
-        queue; /* in slot->waiting while there are no endpoints, or in a retirement's list */
+    struct list link;  /* in worker->sessions */
+    struct list queue; /* in slot->waiting, or in a retirement's list */
     struct worker *worker;
     struct service *service; /* a reference: the slot may move on to another */
 
     struct addr caller_addr, upstream_addr; /* upstream_addr.len 0: none was reached */
     struct watch *caller;
-    bool has_place; /* among the service's max_connections */
-    struct deadline
-        *deadline; /* of the wait for endpoints, later of the life time and retirement */
+    bool has_place;            /* among the service's max_connections */
+    struct deadline *deadline; /* of the wait for endpoints, later of the life time or terms */
     uint64_t accepted_ms;
     uint64_t began_ms;                /* to get connected */
     struct retirement_terms replaced; /* end_ms 0: what it was made with is in use */

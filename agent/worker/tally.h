@@ -45,7 +45,7 @@ struct tally_sum {
     uint64_t count;
     uint64_t interval_ms; /* as long as it really was */
     const char *detail;   /* of one of them, or of one shortly before; NULL: none is known; valid
-                           * until   tally_teller returns */
+                           * until tally_teller returns */
 };
 
 /* True while something may be folded and untold. */

@@ -16,11 +16,15 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 /* Memory is given back when so many connections have been open at once, and most of them have been
  * gone for so long. */
 #define CROWD        64
 #define GIVE_BACK_MS 200
+
+/* Descriptors that are left to the control plane. */
+#define RESERVE_MAX UINT64_C(64)
 
 /* Sessions dialled per turn of the loop when their endpoints become known. */
 #define RESUME_MAX 64
@@ -168,11 +172,23 @@ static void *run(void *ctx)
 
 /* ---- in the control thread ---- */
 
+/* All but some that the control plane may need, of the limit as it is now. */
+static uint64_t most_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return UINT64_MAX;
+    }
+    uint64_t all = limit.rlim_cur, eighth = all / 8;
+    return all - (eighth < RESERVE_MAX ? eighth : RESERVE_MAX);
+}
+
 static struct worker *make(unsigned n_peers, struct worker_watcher watcher)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
     if (worker != NULL) {
         worker->n_peers = n_peers;
+        worker->most_fds = most_descriptors();
         worker->watcher = watcher;
         list_init(&worker->acceptors);
         list_init(&worker->sessions);

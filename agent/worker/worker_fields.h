@@ -18,7 +18,8 @@ struct worker {
     uv_async_t bell;
     pthread_t thread;
     struct worker_watcher watcher;
-    unsigned n_peers; /* workers in all, of which each has sockets of its own on every port */
+    uint64_t most_fds; /* callers are taken in while a new descriptor's number is below this */
+    unsigned n_peers;  /* workers in all, of which each has sockets of its own on every port */
 
     struct slot **slots; /* by service id; NULL: none of that id */
     size_t n_slots;
