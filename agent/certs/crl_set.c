@@ -71,21 +71,20 @@ static bool is_ours(const struct loading *loading, const struct crl_file *file)
     return false;
 }
 
-static void warn_of_dates(const struct loading *loading, const struct trust_crl *from,
-                          const struct crl *crl)
+static void warn_of_dates(const struct trust_crl *from, const struct crl *crl,
+                          struct problems *problems)
 {
     char span[SPAN_TEXT_MAX];
     time_t now = time(NULL), ahead = crl_this_update(crl) - now;
     if (crl_is_stale(crl, now)) {
-        problems_warning(loading->problems, from->place,
+        problems_warning(problems, from->place,
                          "%s: the CRL of %s is stale, the next one was due %s ago; until it is "
                          "renewed, backends of that CA are refused",
                          from->path, crl_issuer(crl),
                          span_format(now - crl_next_update(crl), span));
     } else if (crl_is_early(crl, now)) {
-        problems_warning(loading->problems, from->place,
-                         "%s: the CRL of %s is dated %s ahead; check %s", from->path,
-                         crl_issuer(crl), span_format(ahead, span),
+        problems_warning(problems, from->place, "%s: the CRL of %s is dated %s ahead; check %s",
+                         from->path, crl_issuer(crl), span_format(ahead, span),
                          span_suggests_clock(ahead) ? "this host's clock, which seems wrong"
                                                     : "this host's clock and the CA's");
     }
@@ -135,7 +134,7 @@ static int load_member(struct loading *loading, const struct trust_crl *from,
         return refuse(loading, from, member, why);
     }
     for (size_t i = 0; i < file.n; i++) {
-        warn_of_dates(loading, from, file.crls[i]);
+        warn_of_dates(from, file.crls[i], loading->problems);
     }
     loading->has_ours |= is_ours(loading, &file);
     member->file = file;
@@ -199,6 +198,17 @@ int crl_set_load(const struct trust_source *source, gnutls_x509_crt_t *cas, size
     }
     *ret_set = set;
     return 0;
+}
+
+void crl_set_warn_of_dates(const struct crl_set *set, const struct trust_source *source,
+                           struct problems *problems)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct crl_file *file = &set->members[i].file;
+        for (size_t k = 0; k < file->n; k++) {
+            warn_of_dates(&source->crls[i], file->crls[k], problems);
+        }
+    }
 }
 
 void crl_set_release(struct crl_set *set)

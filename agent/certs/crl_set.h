@@ -22,6 +22,10 @@ int crl_set_check(const struct crl_file *file, gnutls_x509_crt_t *cas, size_t n_
 int crl_set_load(const struct trust_source *source, gnutls_x509_crt_t *cas, size_t n_cas,
                  struct problems *problems, struct crl_set *ret_set);
 
+/* Warns of the dates of all CRLs that were read from a source. */
+void crl_set_warn_of_dates(const struct crl_set *set, const struct trust_source *source,
+                           struct problems *problems);
+
 void crl_set_release(struct crl_set *set);
 
 /* True when both came from the same places and hold the same CRLs. */

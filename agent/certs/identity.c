@@ -172,6 +172,13 @@ struct identity *identity_load(const struct identity_source *given, struct probl
     return cleanup_steal(identity);
 }
 
+void identity_warn_of_dates(const struct identity *identity, const struct identity_source *given,
+                            struct problems *problems)
+{
+    const struct identity_source source = complete(given);
+    bundle_warn_of_dates(&identity->bundle, source.cert, source.cert_place, problems);
+}
+
 struct identity *identity_ref(struct identity *identity)
 {
     refs_take(&identity->refs);

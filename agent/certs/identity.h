@@ -24,6 +24,10 @@ struct identity_source {
  * Never asks for a password. Returns a reference, or NULL after noting at least one error. */
 struct identity *identity_load(const struct identity_source *source, struct problems *problems);
 
+/* Warns of dates as loading it does: they may have come meanwhile. */
+void identity_warn_of_dates(const struct identity *identity, const struct identity_source *source,
+                            struct problems *problems);
+
 struct identity *identity_ref(struct identity *identity);
 struct identity *identity_unref(struct identity *identity); /* accepts NULL; returns NULL */
 

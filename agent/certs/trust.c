@@ -199,6 +199,13 @@ bool trust_has_same_crls(const struct trust *a, const struct trust *b)
     return crl_set_equal(&a->crls, &b->crls);
 }
 
+void trust_warn_of_dates(const struct trust *trust, const struct trust_source *source,
+                         struct problems *problems)
+{
+    bundle_warn_of_dates(&trust->bundle, source->ca, source->ca_place, problems);
+    crl_set_warn_of_dates(&trust->crls, source, problems);
+}
+
 struct trust *trust_ref(struct trust *trust)
 {
     refs_take(&trust->refs);

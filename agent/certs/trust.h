@@ -37,6 +37,10 @@ struct trust_source {
  * Returns a reference, or NULL after noting at least one error. */
 struct trust *trust_load(const struct trust_source *source, struct problems *problems);
 
+/* Warns of dates as loading it does: they may have come meanwhile. */
+void trust_warn_of_dates(const struct trust *trust, const struct trust_source *source,
+                         struct problems *problems);
+
 /* Judges CRLs as trust_load() does, before they replace a file: one that names a CA of `ca` as its
  * issuer must be signed by it. Returns -1 with a clause in `why`. */
 int trust_check_crls(const char *ca, const struct crl_file *file, char why[static CRL_WHY_MAX]);

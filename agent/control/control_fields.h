@@ -39,7 +39,7 @@ struct control {
     uint64_t started_ms;
 
     struct snapshot *snapshot; /* in use; owned */
-    uint64_t generation;       /* 1 at the start, one more with each change */
+    uint64_t generation;       /* as view.h has it */
     time_t changed;            /* when that was */
 
     uv_loop_t loop;

@@ -70,10 +70,9 @@ static int note_motion(const struct part *part, struct place place, struct probl
 
 /* ---- identities ---- */
 
-static int load_identity(struct part *part, const struct config_certificate *certificate,
-                         struct problems *problems)
+static struct identity_source source_of(const struct config_certificate *certificate)
 {
-    const struct identity_source source = {
+    return (struct identity_source){
         .cert = certificate->cert.path,
         .key = certificate->key.path,
         .pkcs12 = certificate->pkcs12.path,
@@ -83,15 +82,20 @@ static int load_identity(struct part *part, const struct config_certificate *cer
         .pkcs12_place = certificate->pkcs12.place,
         .password_place = certificate->password_file.place,
     };
+}
+
+static int load_identity(struct part *part, const struct identity_source *source,
+                         struct problems *problems)
+{
     for (unsigned i = 0; i < READ_MAX; i++) {
-        struct identity *identity = identity_load(&source, problems);
+        struct identity *identity = identity_load(source, problems);
         if (identity == NULL || held_still(part)) {
             part->identity = identity;
             return identity != NULL ? 0 : -1;
         }
         identity_unref(identity);
     }
-    return note_motion(part, source.pkcs12 != NULL ? source.pkcs12_place : source.cert_place,
+    return note_motion(part, source->pkcs12 != NULL ? source->pkcs12_place : source->cert_place,
                        problems);
 }
 
@@ -103,11 +107,13 @@ int part_read_identity(struct part *part, const struct config_certificate *certi
     add_file(part, certificate->key.path);
     add_file(part, certificate->pkcs12.path);
     add_file(part, certificate->password_file.path);
+    const struct identity_source source = source_of(certificate);
     if (is_unchanged(part, before)) {
         part->identity = identity_ref(before->identity);
+        identity_warn_of_dates(part->identity, &source, problems);
         return 0;
     }
-    return load_identity(part, certificate, problems);
+    return load_identity(part, &source, problems);
 }
 
 /* ---- CAs and CRLs ---- */
@@ -141,29 +147,34 @@ bool part_is_trust_of(const struct part *part, const struct config_service *serv
     return true;
 }
 
-static int load_trust(struct part *part, const struct config_service *service,
-                      struct problems *problems)
+/* `crls` is room that the source refers to. */
+static struct trust_source trust_source_of(const struct config_service *service,
+                                           struct trust_crl crls[static PART_CRLS_MAX])
 {
-    struct trust_crl crls[PART_CRLS_MAX];
     for (size_t i = 0; i < service->n_crls; i++) {
         const struct config_crl *crl = &service->crls[i];
         crls[i] = (struct trust_crl){.path = crl->path, .url = crl->url, .place = crl->place};
     }
-    const struct trust_source source = {
+    return (struct trust_source){
         .ca = service->ca.path,
         .ca_place = service->ca.place,
         .crls = crls,
         .n_crls = service->n_crls,
     };
+}
+
+static int load_trust(struct part *part, const struct trust_source *source,
+                      struct problems *problems)
+{
     for (unsigned i = 0; i < READ_MAX; i++) {
-        struct trust *trust = trust_load(&source, problems);
+        struct trust *trust = trust_load(source, problems);
         if (trust == NULL || held_still(part)) {
             part->trust = trust;
             return trust != NULL ? 0 : -1;
         }
         trust_unref(trust);
     }
-    return note_motion(part, service->ca.place, problems);
+    return note_motion(part, source->ca_place, problems);
 }
 
 /* Other files may hold the same, and the system's are not known by name. */
@@ -181,11 +192,14 @@ int part_read_trust(struct part *part, const struct config_service *service,
 {
     *part = (struct part){.ca = service->ca.path};
     add_trust_files(part, service);
+    struct trust_crl crls[PART_CRLS_MAX];
+    const struct trust_source source = trust_source_of(service, crls);
     if (!is_system(service) && is_unchanged(part, before)) {
         part->trust = trust_ref(before->trust);
+        trust_warn_of_dates(part->trust, &source, problems);
         return 0;
     }
-    if (load_trust(part, service, problems) < 0) {
+    if (load_trust(part, &source, problems) < 0) {
         return -1;
     }
     prefer(part, before);

@@ -261,7 +261,9 @@ static int refresh_identity(struct snapshot *snapshot, const struct snapshot *be
     int rc = part_read_identity(part, &before->config->certificates[i], &before->identities[i],
                                 problems);
     rc = rc < 0 ? keep(part, &before->identities[i], problems) : 0;
-    problems_log(problems, false);
+    if (part->identity != before->identities[i].identity) {
+        problems_log(problems, false);
+    }
     problems_free(problems);
     return rc;
 }
@@ -279,7 +281,9 @@ static int refresh_trust(struct snapshot *snapshot, const struct snapshot *befor
     struct part *part = &snapshot->trusts[i];
     int rc = part_read_trust(part, &before->config->services[user], &before->trusts[i], problems);
     rc = rc < 0 ? keep(part, &before->trusts[i], problems) : 0;
-    problems_log(problems, false);
+    if (part->trust != before->trusts[i].trust) {
+        problems_log(problems, false);
+    }
     problems_free(problems);
     return rc;
 }

@@ -76,11 +76,19 @@ struct canary_trial *verdicts_needed(const struct snapshot *before, const struct
 
 /* ---- what the backends said ---- */
 
-/* What was refused before, and is held since, needs more than that nobody answers now. */
+/* True when a backend was heard that takes the new: not one that our own CRL keeps us from. */
+static bool is_accepted(const struct canary_trial *trial)
+{
+    enum reason reason = trial->failure.reason;
+    return trial->verdict == CANARY_PASSED && reason != REASON_cert_revoked &&
+           reason != REASON_crl_unusable;
+}
+
+/* What was refused before, and is held since, needs more than that nobody says so now. */
 static bool is_lost(const struct canary_trial *trial, bool was_held)
 {
-    return trial->verdict == CANARY_REFUSED ||
-           ((trial->is_required || was_held) && trial->verdict != CANARY_PASSED);
+    return trial->verdict == CANARY_REFUSED || (was_held && !is_accepted(trial)) ||
+           (trial->is_required && trial->verdict != CANARY_PASSED);
 }
 
 /* Which service it was about, be it held or not. */
@@ -147,7 +155,9 @@ static void hold(const struct snapshot *before, struct snapshot *next, size_t se
     bool were_kept =
         !trust_has_same_cas(profile_trust(then), snapshot_trust(before, next->was[service]));
     struct trust *trust = profile_trust(keeps_cas(trial, were_kept) ? then : now);
-    bool is_same = trust == profile_trust(then) && before->config == next->config;
+    bool is_same =
+        trust == profile_trust(then) && same_service(&before->config->services[next->was[service]],
+                                                     &next->config->services[service]);
     struct service *kept =
         is_same ? service_ref(trial->old)
                 : roster_compose(next, service, trial->new, profile_identity(then), trust);

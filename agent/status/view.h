@@ -74,7 +74,8 @@ struct view {
 
     /* Its configuration. */
     const char *file;
-    uint64_t generation; /* 1 at the start, one more with each change that was applied */
+    uint64_t generation; /* 1 at the start, one more with each reload, and each change of files,
+                          * that was carried out */
     time_t changed;      /* when that was */
     enum view_result reload;
     time_t reloaded;           /* when the last reload was done, or refused */

@@ -3,6 +3,7 @@ from a URL, and without it a backend is refused."""
 
 import contextlib
 import subprocess
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,8 @@ from harness import crl, net
 from harness.agent import config, program, service
 from harness.backends import TlsBackend, echo
 from harness.crl import DAY, HOUR
+from harness.live import Live
+from harness.rotation import Steady, Teller, shown
 
 SECRET = b"GET /secret HTTP/1.1\r\n\r\n"
 SECOND = timedelta(seconds=1)
@@ -388,3 +391,76 @@ def test_an_older_crl_does_not_replace_a_newer_one(relay, backend, ca, leaf, web
     (path,) = kept(state)
     assert path.read_bytes() == newer
     refused(through, backend, "cert_revoked")
+
+
+# URLs of an agent that runs
+
+
+@pytest.fixture
+def live(start, gateway, short_path, state):
+    """live(SERVICE…) starts an agent with a status socket."""
+
+    def start_live(*services):
+        socket = short_path / "status.sock"
+        text = config(*services, certificate=gateway, agent={"status": f"unix:{socket}"})
+        return Live(start(text), socket)
+
+    return start_live
+
+
+def add_crl(link, url):
+    """Each service gets the URL, by a reload; what `mtls-agent reload` says."""
+    text = link.agent.config.read_text()
+    link.write(text.replace("sni = localhost\n", f"sni = localhost\ncrl = {url}\n"))
+    return link.reload()
+
+
+def problem(link):
+    return link.status()["cas"][0]["problem"]
+
+
+def test_a_url_is_added_and_nobody_is_lost(live, leaf, ca, web, state):
+    """What it gives is there before it is asked for."""
+    web.answer = crl.make(ca)
+    port = net.free_port()
+    with Teller(leaf, ca) as backend:
+        link = live(service("backend", port, backend.port, ca))
+        with Steady(port), Steady(port), Steady(port):
+            told = add_crl(link, web.url)
+            assert (told.returncode, told.stderr) == (0, "")
+            assert web.requests >= 1 and len(kept(state)) == 1
+            for _ in range(200):
+                assert shown(port)
+        assert problem(link) is None
+
+
+def test_a_url_that_gives_nothing_is_told(live, backend, ca, web, state):
+    web.answer = 404
+    link = live(service("backend", net.free_port(), backend.port, ca, crl=web.url))
+    net.wait_for(lambda: "404" in (problem(link) or ""), what="the answer to be told")
+    web.answer = crl.make(ca)
+    net.wait_for(lambda: problem(link) is None, what="the problem to be over")
+
+
+def test_a_url_is_asked_for_once_for_all_services(live, backend, ca, web, state):
+    count = 40
+    services = [service(f"s-{i}", net.free_port(), backend.port, ca) for i in range(count)]
+    link = live(*services)
+    assert add_crl(link, web.url).returncode == 0
+    first = web.requests  # that of the reload, and the agent's own from then on
+    assert 1 <= first < count / 2
+    assert link.reload().returncode == 0
+    assert web.requests < first + count / 2
+
+
+def test_a_dead_url_holds_up_the_first_reload_alone(live, backend, ca, web, state):
+    """Five seconds at most, and what is known to be dead is not waited for."""
+    web.answer = None
+    link = live(service("backend", net.free_port(), backend.port, ca))
+    spans = []
+    for reload in (lambda: add_crl(link, web.url), link.reload):
+        begun = time.monotonic()
+        assert reload().returncode == 0
+        spans.append(time.monotonic() - begun)
+    assert web.requests >= 1
+    assert spans[0] < 15 and spans[1] < 4, spans

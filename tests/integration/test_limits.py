@@ -1,16 +1,28 @@
 """When something runs out: the connection that meets the limit ends, the agent and all others go
 on, and everything is as before when there is enough again."""
 
+import contextlib
 import re
 import resource
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from harness.agent import config, sanitizer, service
+from harness.agent import config, program, sanitizer, service
 from harness.backends import TlsBackend, echo
-from harness.net import HANG, connect, free_port, in_parallel, recv_exact, reset, wait_for
+from harness.live import Live
+from harness.net import (
+    HANG,
+    connect,
+    free_port,
+    in_parallel,
+    is_readable,
+    recv_exact,
+    reset,
+    wait_for,
+)
 
 
 def word(sock, text=b"hello"):
@@ -80,6 +92,60 @@ def test_out_of_descriptors_it_recovers(scarce):
     assert time.monotonic() - begun < 5
     for sock in open_ones:
         word(sock, b"through it all")
+
+
+@pytest.fixture
+def tight(start, short_path, leaf, ca, gateway):
+    """An agent that was started with few descriptors, and more callers than they suffice for, who
+    have all said "hello"; with a status socket."""
+    limit, count = 64, 50
+    socket, port = short_path / "status.sock", free_port()
+    with TlsBackend(echo, leaf, ca) as backend, contextlib.ExitStack() as crowd:
+        agent = start(
+            config(
+                service("backend", port, backend.port, ca),
+                certificate=gateway,
+                agent={"status": f"unix:{socket}"},
+            ),
+            preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),
+        )
+        link = Live(agent, socket)
+        before = link.descriptors()
+        callers = [crowd.enter_context(connect(port)) for _ in range(count)]
+        for sock in callers:
+            sock.sendall(b"hello")
+        # An eighth is kept for what is not a connection.
+        wait_for(lambda: agent.fds() >= limit * 7 // 8 - 2, what="the descriptors to run out")
+        assert before + 2 * count > limit
+        yield link, callers
+
+
+def command(link, name):
+    return subprocess.run([program(), name, "-s", link.socket], capture_output=True, text=True,
+                          timeout=HANG)
+
+
+def test_out_of_descriptors_the_operator_is_served(tight):
+    link, callers = tight
+    assert recv_exact(callers[0], 5) == b"hello"
+    status = command(link, "status")
+    assert (status.returncode, status.stderr) == (0, ""), status
+    assert status.stdout.startswith("1 service: 1 ok\n")
+    for _ in range(3):
+        reload = command(link, "reload")
+        assert (reload.returncode, reload.stderr) == (0, ""), reload
+        assert reload.stdout.startswith("reloaded: 0 added, 0 changed, 0 removed, 1 unchanged")
+
+
+def test_out_of_descriptors_callers_wait_for_others_to_leave(tight):
+    """None is lost, and none has to call again."""
+    link, callers = tight
+    assert not is_readable(callers[-1])
+    for sock in callers:
+        assert recv_exact(sock, 5) == b"hello"
+        sock.close()
+    ended = link.agent.wait_logs(len(callers), HANG, msg="connection ended")
+    assert {line["reason"] for line in ended} == {"ok"}
 
 
 @pytest.mark.skipif(bool(sanitizer()), reason="a sanitizer's shadow memory has no place in it")

@@ -2,21 +2,22 @@
 good is taken, and no connection is lost; what is not is told, and the old is kept."""
 
 import signal
-import threading
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from conftest import NAMES
 from harness import crl, servers
 from harness.backends import Backend, stay_silent
-from harness.net import connect, free_port, wait_for
+from harness.net import connect, free_port, is_listening, wait_for
 from harness.pki import key_pem
 from harness.rotation import (
     Caller,
     Pair,
     Rig,
     Secret,
+    Steady,
     Teller,
     bundle,
     replace,
@@ -63,33 +64,6 @@ def rig(start, short_path, ca):
         return Rig(start, short_path, identity, trust, ports, **keys)
 
     return start_rig
-
-
-class Steady:
-    """Calls a port without a pause, and fails when one call does."""
-
-    def __init__(self, port):
-        self.port, self.seen, self.failed = port, [], 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self):
-        while not self._stop.is_set():
-            name = shown(self.port)
-            self.failed += name is None
-            if name and name not in self.seen:
-                self.seen.append(name)
-
-    def __enter__(self):
-        self._thread.start()
-        wait_for(lambda: self.seen or self.failed, what="the first call")
-        return self
-
-    def __exit__(self, kind, *_):
-        self._stop.set()
-        self._thread.join()
-        if kind is None:
-            assert self.failed == 0, f"{self.failed} calls have failed"
 
 
 def expect_still(port, certificate, calls=150):
@@ -624,6 +598,217 @@ def test_a_canary_is_not_counted(rig, pair, teller, issue):
     assert teller.sessions
 
 
+# What is held, and what happens meanwhile
+
+
+@pytest.fixture
+def stranger(issue, other_ca):
+    """A certificate that the backend does not take."""
+    return issue(other_ca)
+
+
+@pytest.fixture
+def held(rig, pair, stranger):
+    """held(BACKEND, key=value…) starts an agent and rotates it to a certificate that is held."""
+
+    def start_held(backend, **keys):
+        link = rig(pair, backend, **keys)
+        pair.put(stranger)
+        wait_for(link.held, what="the new identity to be held")
+        return link
+
+    return start_held
+
+
+def try_by_reload(link, *_):
+    told = link.reload()
+    assert told.returncode == 0 and "goes on as it was" in told.stderr, told.stderr
+
+
+def try_by_signal(link, *_):
+    assert link.hang_up()["msg"] == "reloaded"
+
+
+def try_by_file(link, pair, issue, other_ca):
+    """Another one that the backend would not take either."""
+    before = link.status()["certificates"][0]["not_after"]
+    pair.put(issue(other_ca, not_after=timedelta(days=9)))
+    wait_for(lambda: link.status()["certificates"][0]["not_after"] != before,
+             what="the next identity to be read")
+
+
+@pytest.mark.parametrize("way", [try_by_reload, try_by_signal, try_by_file],
+                         ids=["reload", "signal", "file"])
+def test_a_hold_survives_a_restart_of_the_backend(
+    held, pair, leaf, ca, other_ca, gateway, issue, way
+):
+    with Teller(leaf, ca) as backend:
+        link = held(backend)
+        why = link.held()
+    assert shown(link.port) is None
+    way(link, pair, issue, other_ca)
+    assert link.held() == why
+    with Teller(leaf, ca, port=backend.port):
+        expect_still(link.port, gateway, calls=20)
+    assert link.held() == why
+
+
+def test_a_hold_survives_a_backend_that_takes_neither(held, teller, ca, gateway, pki):
+    link = held(teller)
+    teller.accept(pki.authority("Third CA"))
+    try_by_reload(link)
+    assert link.held()
+    teller.accept(ca)
+    assert shown(link.port) == serial(gateway)
+
+
+def test_a_hold_ends_with_the_reload_that_finds_it_taken(held, teller, ca, other_ca, stranger):
+    link = held(teller)
+    teller.accept(ca, other_ca)
+    told = link.reload()
+    assert (told.returncode, told.stderr) == (0, "")
+    assert link.held() is None
+    wait_shown(link.port, stranger)
+
+
+@pytest.mark.parametrize("way", [try_by_reload, try_by_file], ids=["reload", "file"])
+def test_a_held_service_is_no_change_where_nothing_changes(
+    held, pair, teller, other_ca, issue, way
+):
+    """A trial that ends as the one before leaves tickets and connections alone."""
+    link = held(teller)
+    before = generation(link)
+    seen = len(teller.sessions)
+    way(link, pair, issue, other_ca)
+    assert len(teller.sessions) > seen
+    assert generation(link) == before + (way is try_by_reload) and link.held()
+    if way is try_by_reload:
+        assert link.agent.wait_log(msg="reloaded")["unchanged"] == "1"
+
+
+def test_a_held_service_gets_new_settings(held, teller, gateway):
+    link = held(teller)
+    text = link.agent.config.read_text()
+    old, new = link.port, free_port()
+    link.write(text.replace(f"127.0.0.1:{old}\n", f"127.0.0.1:{new}\nmax_connections = 1\n"))
+    try_by_reload(link)
+    assert link.held()
+    wait_for(lambda: not is_listening(old), what="the old port to be closed")
+    with Caller(new) as only:
+        assert only.shown == serial(gateway)
+        assert shown(new) is None
+        only.say()
+
+
+def test_a_ca_is_removed_from_a_held_service(held, teller, tmp_path, ca, other_ca, gateway):
+    """Only what the trial failed for is held: the identity."""
+    trust = tmp_path / "ca.crt"
+    replace(trust, bundle(ca, other_ca))
+    link = held(teller, trust=trust)
+    replace(trust, bundle(ca))
+    wait_for(lambda: len(subjects(link)) == 1, what="the CA to be gone")
+    assert link.held() and shown(link.port) == serial(gateway)
+    teller.show(other_ca.issue("localhost", purpose="server", **NAMES))
+    wait_for(lambda: shown(link.port) is None, what="a backend of the removed CA to be refused")
+    assert link.agent.ended(reason="cert_untrusted")
+    assert link.held()
+
+
+def test_a_crl_is_in_force_for_a_held_service(held, teller, tmp_path, ca, leaf, gateway):
+    path = crl.write(tmp_path / "ca.crl", crl.make(ca))
+    link = held(teller, crl=path)
+    assert shown(link.port) == serial(gateway)
+    crl.write(path, crl.make(ca, leaf))
+    wait_for(lambda: shown(link.port) is None, what="the CRL to count")
+    assert link.agent.ended(reason="cert_revoked")
+
+
+def test_a_hold_survives_a_crl_that_refuses_the_backend(held, teller, tmp_path, ca, leaf, gateway):
+    """Whom we refuse has said nothing of our identity."""
+    path = crl.write(tmp_path / "ca.crl", crl.make(ca))
+    link = held(teller, crl=path)
+    crl.write(path, crl.make(ca, leaf))
+    wait_for(lambda: shown(link.port) is None, what="the CRL to count")
+    assert link.held()
+    crl.write(path, crl.make(ca))
+    wait_shown(link.port, gateway)
+    assert link.held()
+
+
+def test_status_shows_the_expiry_of_the_certificate_in_use(rig, tmp_path, teller, issue, other_ca):
+    lasts, would_last = 40, 300
+    pair = Pair(tmp_path / "old", issue(not_after=timedelta(days=lasts, hours=1)))
+    link = rig(pair, teller)
+    pair.put(issue(other_ca, not_after=timedelta(days=would_last, hours=1)))
+    wait_for(link.held, what="the new identity to be held")
+    assert link.service("backend")["days_left"]["own"] == lasts
+    assert link.status()["certificates"][0]["days_left"] == would_last
+
+
+def test_status_shows_the_expiry_of_the_cas_in_use(rig, pair, teller, tmp_path, pki, ca):
+    trust = tmp_path / "ca.crt"
+    replace(trust, bundle(ca))
+    link = rig(pair, teller, trust=trust)
+    before = link.service("backend")["days_left"]["ca"]
+    replace(trust, bundle(pki.authority("Brief CA", not_after=timedelta(days=20, hours=1))))
+    wait_for(link.held, what="the new CA to be held")
+    assert link.service("backend")["days_left"]["ca"] == before > 20
+
+
+@pytest.mark.parametrize("is_strict_first", [True, False], ids=["first", "last"])
+def test_one_of_two_addresses_takes_the_old_alone(
+    rig, pair, leaf, ca, other_ca, gateway, stranger, is_strict_first
+):
+    """What is lost with the new need not be what answers first."""
+    with Teller(leaf, ca) as strict, Teller(leaf, ca, other_ca) as open_minded:
+        ports = [strict.port, open_minded.port]
+        link = rig(pair, ports if is_strict_first else ports[::-1])
+        pair.put(stranger)
+        why = wait_for(link.held, what="the new identity to be held")
+        assert f"127.0.0.1:{strict.port} " in why
+        assert shown(link.port) == serial(gateway)
+        strict.accept(ca, other_ca)
+        assert link.reload().returncode == 0
+        assert link.held() is None
+        wait_shown(link.port, stranger)
+
+
+@pytest.mark.parametrize("is_down_first", [True, False], ids=["first", "last"])
+def test_one_of_two_addresses_is_down(rig, pair, teller, issue, is_down_first):
+    ports = [free_port(), teller.port]
+    link = rig(pair, ports if is_down_first else ports[::-1], canary="require")
+    apply(link, pair, fresh := issue())
+    assert link.held() is None
+    assert shown(link.port) == serial(fresh)
+
+
+@pytest.mark.parametrize("kind", ["identity", "CAs"])
+def test_the_address_of_a_held_service_is_changed(
+    rig, pair, tmp_path, leaf, ca, other_ca, gateway, stranger, kind
+):
+    trust = tmp_path / "ca.crt"
+    replace(trust, bundle(ca))
+    with Teller(leaf, ca) as here, Teller(leaf, ca) as sibling:
+        link = rig(pair, here, trust=trust)
+        if kind == "identity":
+            pair.put(stranger)
+        else:
+            replace(trust, bundle(other_ca))
+        wait_for(link.held, what="the new files to be held")
+        text = link.agent.config.read_text()
+        link.write(text.replace(f"address = 127.0.0.1:{here.port}\n",
+                                f"address = 127.0.0.1:{sibling.port}\n"))
+        try_by_reload(link)
+        assert link.held()
+        seen = len(sibling.sessions)
+        wait_for(lambda: shown(link.port) and len(sibling.sessions) > seen,
+                 what="a call to reach the new address")
+        expect_still(link.port, gateway, calls=20)
+        link.write(text)
+        try_by_reload(link)
+        assert link.held() and shown(link.port) == serial(gateway)
+
+
 # What becomes of old connections
 
 
@@ -766,10 +951,10 @@ def test_an_identity_that_expires_ends_nothing_with_never(rig, tmp_path, teller,
 def test_nothing_leaks_over_rotations(rig, pair, teller, issue):
     link = rig(pair, teller, retire="drain")
     identities = [issue(), issue()]
-    for turn in range(4):
+    for turn in range(2):
         rotate(link, pair, identities[turn % 2])
     before = link.agent.fds()
-    for turn in range(15):
+    for turn in range(8):
         rotate(link, pair, identities[turn % 2])
     wait_for(lambda: link.agent.fds() <= before + 2, what="the descriptors to be as many as before")
 

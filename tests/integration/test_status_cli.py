@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -26,9 +27,9 @@ SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 
 
-def run(*arguments, **options):
+def run(*arguments, of=None, **options):
     return subprocess.run(
-        [program(), *map(str, arguments)],
+        [of or program(), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -366,10 +367,12 @@ def test_a_socket_that_was_left_behind(sock):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 @pytest.mark.parametrize("name", ["status", "reload"])
-def test_a_socket_of_somebody_else(serve, sock, name):
+def test_a_socket_of_somebody_else(serve, sock, name, short_path):
+    """Tried with a copy of the program, whose own folder may be closed to others."""
     serve(made_up_status())
     sock.chmod(0o660)
-    done = run(name, "-s", sock, user=65534, group=65534, extra_groups=[])
+    copy = shutil.copy(program(), short_path / "mtls-agent")
+    done = run(name, "-s", sock, of=copy, user=65534, group=65534, extra_groups=[])
     assert (done.returncode, done.stdout) == (1, "")
     assert "Permission denied; run this as root, or join the group mtls-agent" in done.stderr
 
@@ -736,6 +739,43 @@ def test_an_agent_refuses_a_reload(agent):
     out = run("status", "-c", agent.config).stdout
     assert list(rows(out)) == ["bad", "good", "idle"]
     assert "reload       refused " in out and first in out
+
+
+def test_an_agent_of_another_configuration_is_not_reloaded(agent, tmp_path):
+    """A new file at the agent's own path is its own, and so is a link to it."""
+    text = agent.config.read_text()
+    other = write(tmp_path, text + "this is no configuration\n")
+    agent.config.write_text(text.replace("service idle", "service other"))
+    done = run("reload", "-c", other)
+    assert (done.returncode, done.stdout) == (1, "")
+    for said in (str(agent.config), str(other), "nothing was reloaded"):
+        assert said in done.stderr
+    assert list(rows(run("status", "-c", agent.config).stdout)) == ["bad", "good", "idle"]
+    link = tmp_path / "link.conf"
+    link.symlink_to(agent.config)
+    done = run("reload", "-c", link)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 added, 0 changed, 1 removed" in done.stdout
+
+
+def test_an_agent_whose_status_is_off_is_reloaded_by_signal(start, ca, gateway):
+    text = config(service("own", free_port(), free_port(), ca), certificate=gateway)
+    agent = start(text)
+    assert "status = off" in text
+    done = run("reload", "-c", agent.config, env={**os.environ, "MAINPID": str(agent.pid)})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "signal" in done.stdout
+    agent.wait_log(msg="reloaded")
+    assert agent.process.poll() is None
+
+
+@pytest.mark.parametrize("pid", [None, "", "nobody", "99999999999999999999"])
+def test_status_is_off_and_there_is_no_main_process(tmp_path, pid):
+    path = write(tmp_path, section("agent", status="off"))
+    env = {key: value for key, value in os.environ.items() if key != "MAINPID"}
+    done = run("reload", "-c", path, env=env if pid is None else {**env, "MAINPID": pid})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "status is off" in done.stderr and "systemctl kill -s HUP mtls-agent" in done.stderr
 
 
 def test_an_agent_takes_no_reload_by_tcp(agent):

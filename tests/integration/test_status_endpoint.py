@@ -378,6 +378,26 @@ def test_a_service_that_fails(status):
     assert "connect_refused" in status.ask("/").text
 
 
+@pytest.mark.parametrize("tls", ["1.2", "1.3"])
+def test_a_client_certificate_that_is_refused(launch, leaf, other_ca, ca, tls):
+    """Though in TLS 1.3 the refusal comes when the handshake is done for this side."""
+    labels = {"service": "backend"}
+    why = {"reason": "client_cert_untrusted"}
+    with TlsBackend(echo, leaf, other_ca, tls=tls) as strict:
+        port = free_port()
+        status = launch(service("backend", port, strict.port, ca))
+        with connect(port) as sock:
+            expect_reset(sock)
+        status.agent.ended(**why)
+        failing = wait_for(lambda: (one := status.service())["last_failure"] and one)
+    assert failing["state"] == "failing" and failing["last_success"] is None
+    assert failing["last_failure"]["reason"] == why["reason"]
+    assert failing["handshakes"]["full"] == failing["handshakes"]["resumed"] == 0
+    assert failing["handshakes"]["failed"] == {why["reason"]: 1}
+    assert status.metric("mtls_agent_handshakes_total", kind="full", **labels) == 0
+    assert status.metric("mtls_agent_handshakes_failed_total", **labels, **why) == 1
+
+
 # Metrics
 
 

@@ -4,6 +4,7 @@ done, backends that tell which certificate they were shown, and a look at the ag
 import re
 import shutil
 import ssl
+import threading
 from pathlib import Path
 
 from cryptography import x509
@@ -180,6 +181,33 @@ def wait_shown(port, certificate, timeout=HANG):
     """Waits until new connections present this certificate."""
     wanted = serial(certificate)
     wait_for(lambda: shown(port) == wanted, timeout, f"port {port} to present {wanted}")
+
+
+class Steady:
+    """Calls a port without a pause, and fails when one call does."""
+
+    def __init__(self, port):
+        self.port, self.seen, self.failed = port, [], 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        while not self._stop.is_set():
+            name = shown(self.port)
+            self.failed += name is None
+            if name and name not in self.seen:
+                self.seen.append(name)
+
+    def __enter__(self):
+        self._thread.start()
+        wait_for(lambda: self.seen or self.failed, what="the first call")
+        return self
+
+    def __exit__(self, kind, *_):
+        self._stop.set()
+        self._thread.join()
+        if kind is None:
+            assert self.failed == 0, f"{self.failed} calls have failed"
 
 
 # The agent

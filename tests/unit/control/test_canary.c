@@ -402,6 +402,27 @@ static void test_no_trial_is_done_too(void **state)
     assert_int_equal(bed->n_results, 0);
 }
 
+/* To be lost at one address is enough, and the order of the addresses is nobody's choice. */
+static void test_a_refusal_counts_before_and_behind_an_acceptance(void **state)
+{
+    struct bed *bed = *state;
+    struct backend *both =
+        open_backend((struct backend_spec){.takes_old = true, .takes_new = true});
+    struct backend *strict = open_backend((struct backend_spec){.takes_old = true});
+    const struct addr *orders[][2] = {{&both->addr, &strict->addr}, {&strict->addr, &both->addr}};
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        for (int is_required = 0; is_required < 2; is_required++) {
+            bed->is_done = false;
+            begin(bed, endpoints_at(orders[i], 2), 1, is_required);
+            const struct canary_trial *trial = conclude(bed);
+            assert_int_equal(trial->verdict, CANARY_REFUSED);
+            assert_true(addr_equal(&trial->addr, &strict->addr));
+        }
+    }
+    close_backend(both);
+    close_backend(strict);
+}
+
 static void test_the_first_address_that_can_tell_decides(void **state)
 {
     struct bed *bed = *state;
@@ -604,6 +625,7 @@ int main(void)
         TEST(test_an_address_that_cannot_be_reached_at_all),
         TEST(test_without_an_address_nothing_is_known),
         TEST(test_no_trial_is_done_too),
+        TEST(test_a_refusal_counts_before_and_behind_an_acceptance),
         TEST(test_the_first_address_that_can_tell_decides),
         TEST(test_many_trials_take_turns),
         TEST(test_what_has_no_verdict_in_half_a_minute_has_none),
