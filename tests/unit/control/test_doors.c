@@ -296,7 +296,7 @@ static void doors_go_round(void **state)
         expect_service(&estate, &at_p, name);
         expect_service(&estate, &at_s, "t");
         fds = fds == 0 ? count_fds() : fds;
-        wait_until(count_fds() == fds);
+        wait_until(count_fds() <= fds); /* then some callers may have been on their way out */
         assert_true(estate.snapshot->n_ids <= 3);
     }
     close_estate(&estate);
