@@ -36,14 +36,14 @@ struct publish_plan {
 
 /* ---- opening ---- */
 
-static const struct window *find(const struct window *windows, size_t n, const struct addr *addr)
+/* Returns the index of the window at that address; `n`: there is none. */
+static size_t find(const struct window *windows, size_t n, const struct addr *addr)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (addr_equal(&windows[i].addr, addr)) {
-            return &windows[i];
-        }
+    size_t i = 0;
+    while (i < n && !addr_equal(&windows[i].addr, addr)) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
 bool publish_is_at(const struct publish *publish, const struct addr *addr)
@@ -107,11 +107,11 @@ static void add(struct publish_plan *plan, const struct config_status *status,
                 struct problems *problems)
 {
     const struct publish *publish = plan->publish;
-    const struct window *there = find(publish->windows, publish->n, &status->addr);
+    size_t at = find(publish->windows, publish->n, &status->addr);
     struct window *window = &plan->windows[plan->n];
     char text[ADDR_TEXT_MAX];
-    if (there != NULL && is_in_place(there)) {
-        *window = *there;
+    if (at < publish->n && is_in_place(&publish->windows[at])) {
+        *window = publish->windows[at];
     } else if (open_window(plan, &status->addr, window) < 0) {
         (status->is_standard ? problems_warning
                              : problems_error)(problems, status->place,
@@ -189,9 +189,8 @@ void publish_commit(struct publish *publish, struct publish_plan *plan)
 {
     for (size_t i = 0; i < publish->n; i++) {
         const struct window *old = &publish->windows[i];
-        const struct window *now = find(plan->windows, plan->n, &old->addr);
-        bool stays = now != NULL && !now->is_new;
-        if (!stays) {
+        size_t at = find(plan->windows, plan->n, &old->addr);
+        if (at == plan->n || plan->windows[at].is_new) {
             close_file(old);
             server_unlisten(publish->server, old->fd);
         }
