@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import NAMES
 from harness import crl, servers
 from harness.backends import Backend, stay_silent
 from harness.net import connect, free_port, is_listening, wait_for
@@ -708,7 +707,8 @@ def test_a_ca_is_removed_from_a_held_service(held, teller, tmp_path, ca, other_c
     replace(trust, bundle(ca))
     wait_for(lambda: len(subjects(link)) == 1, what="the CA to be gone")
     assert link.held() and shown(link.port) == serial(gateway)
-    teller.show(other_ca.issue("localhost", purpose="server", **NAMES))
+    names = {"dns": ["localhost"], "ips": ["127.0.0.1", "::1"]}
+    teller.show(other_ca.issue("localhost", purpose="server", **names))
     wait_for(lambda: shown(link.port) is None, what="a backend of the removed CA to be refused")
     assert link.agent.ended(reason="cert_untrusted")
     assert link.held()
