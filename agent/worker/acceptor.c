@@ -10,7 +10,6 @@
 #include "worker/worker_fields.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +78,7 @@ static void pause_accepting(struct acceptor *acceptor, int error)
  * status and reload. The kernel gives out the lowest number that is free. */
 static bool is_short(const struct acceptor *acceptor)
 {
-    int fd = fcntl(watch_fd(acceptor->watch), F_DUPFD_CLOEXEC, 0);
+    int fd = dup(watch_fd(acceptor->watch));
     if (fd >= 0) {
         close(fd);
     }
