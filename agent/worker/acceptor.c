@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* Callers taken in per event, so that a storm of them leaves time for those who are in. */
@@ -78,7 +79,7 @@ static void pause_accepting(struct acceptor *acceptor, int error)
  * status and reload. The kernel gives out the lowest number that is free. */
 static bool is_short(const struct acceptor *acceptor)
 {
-    int fd = dup(watch_fd(acceptor->watch));
+    int fd = eventfd(0, EFD_CLOEXEC); /* the cheapest kind */
     if (fd >= 0) {
         close(fd);
     }
