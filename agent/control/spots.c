@@ -44,7 +44,10 @@ static bool next_name(struct way *way)
     }
     memcpy(way->name, from, len);
     way->name[len] = '\0';
-    memmove(way->rest, from + len, strlen(from + len) + 1);
+    const char *at = from + len;
+    for (char *to = way->rest; (*to = *at) != '\0'; to++) {
+        at++;
+    }
     return true;
 }
 

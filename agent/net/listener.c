@@ -252,7 +252,10 @@ void listener_yield(int fd, unsigned n_own)
      * one in the place of one that is closed: the first behind ours is another's as long as ours
      * are open. Where there is no socket of that number, it spreads the callers as before. */
     struct sock_filter steps[] = {BPF_STMT(BPF_RET | BPF_K, n_own)};
-    struct sock_fprog program = {.len = 1, .filter = steps};
+    struct sock_fprog program;
+    memset(&program, 0, sizeof(program)); /* its padding, too: the kernel reads all of it */
+    program.len = 1;
+    program.filter = steps;
     (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program));
 }
 
