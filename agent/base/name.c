@@ -207,6 +207,18 @@ const char *name_format(const struct name *name, char *text, size_t size)
     return text;
 }
 
+bool name_equal(const struct name *a, const struct name *b)
+{
+    return a->kind == b->kind && strcmp(a->text, b->text) == 0;
+}
+
+int name_copy(const struct name *name, struct name *ret_copy)
+{
+    *ret_copy = *name;
+    ret_copy->text = strdup(name->text);
+    return ret_copy->text != NULL ? 0 : -1;
+}
+
 void name_release(struct name *name)
 {
     free(name->text);

@@ -1,6 +1,7 @@
 /* A name that a certificate may carry: the reference identifier of RFC 6125 section 6.2. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,8 +28,15 @@ int name_parse(const char *text, struct name *ret_name, const char **ret_why);
  * NAME_DNS. Returns as name_parse(). */
 int name_from_host(const char *host, struct name *ret_name, const char **ret_why);
 
+/* True when both are the same name, of the same kind. */
+bool name_equal(const struct name *a, const struct name *b);
+
 /* Writes "dns:api.example.com" and the like into `text`, cut to `size`. Returns `text`. */
 const char *name_format(const struct name *name, char *text, size_t size);
+
+/* Copies a name. The caller owns the copy (name_release), which is empty on failure. Returns -1
+ * when memory is out. */
+int name_copy(const struct name *name, struct name *ret_copy);
 
 /* Frees what a name owns. */
 void name_release(struct name *name);

@@ -54,6 +54,14 @@ static void note_request(struct handles_session *context, const struct gnutls_ce
         !context->issuer_matched || context->notes_accepted ? tell_accepted(request) : NULL;
 }
 
+/* The curves of 256 bits have code of their own in nettle; the others, and RSA, have not. */
+bool handles_signs_slowly(const struct identity *identity)
+{
+    unsigned bits = 0;
+    int kind = gnutls_privkey_get_pk_algorithm(handles_of_identity(identity)->key, &bits);
+    return kind != GNUTLS_PK_EDDSA_ED25519 && (kind != GNUTLS_PK_ECDSA || bits > 256);
+}
+
 int handles_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *request,
                      gnutls_pcert_st **ret_chain, unsigned *ret_n_chain,
                      gnutls_ocsp_data_st **ret_staples, unsigned *ret_n_staples,

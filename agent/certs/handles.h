@@ -22,6 +22,10 @@ struct handles_identity {
 
 const struct handles_identity *handles_of_identity(const struct identity *identity);
 
+/* True when a signature with the identity's key takes so long that whoever waits for it notices:
+ * more than some tenths of a millisecond. */
+bool handles_signs_slowly(const struct identity *identity);
+
 /* What a session tells handles_retrieve(), and hears from it. The first field of whatever
  * gnutls_session_set_ptr() is given, for every session that uses handles_of_trust(). */
 struct handles_session {

@@ -48,6 +48,31 @@ static void print_counts(const struct sheet *sheet, const char *label, const cha
     free(text);
 }
 
+/* Nothing for a service that has never had one. */
+static void print_warm(const struct sheet *sheet, const struct document_counts *warm)
+{
+    bool is_used = false;
+    for (size_t i = 0; i < warm->n && !is_used; i++) {
+        is_used = warm->list[i].n > 0;
+    }
+    if (is_used) {
+        print_counts(sheet, "warm", "", warm);
+    }
+}
+
+/* " (17%)", or nothing before the first. */
+static const char *share_of_resumed(const struct document_service *service,
+                                    char text[static WORDS_MAX])
+{
+    int64_t all =
+        service->full >= 0 && service->resumed >= 0 ? service->full + service->resumed : 0;
+    text[0] = '\0';
+    if (all > 0) {
+        snprintf(text, WORDS_MAX, " (%.0f%%)", 100.0 * (double)service->resumed / (double)all);
+    }
+    return text;
+}
+
 static void print_dns(const struct sheet *sheet, const struct document_service *service)
 {
     char age[WORDS_MAX];
@@ -72,9 +97,10 @@ static void print_traffic(const struct sheet *sheet, const struct document_servi
         sheet_item(sheet, INDENT, SHEET_PLAIN, "traffic", "%s sent, %s received",
                    words_bytes(service->sent, a), words_bytes(service->received, b));
     }
-    sheet_item(sheet, INDENT, SHEET_PLAIN, "handshakes", "%s full, %s resumed",
-               figure(service->full, a), figure(service->resumed, b));
+    sheet_item(sheet, INDENT, SHEET_PLAIN, "handshakes", "%s full, %s resumed%s",
+               figure(service->full, a), figure(service->resumed, b), share_of_resumed(service, c));
     print_counts(sheet, "", "failed: ", &service->handshakes_failed);
+    print_warm(sheet, &service->warm);
     print_counts(sheet, "attempts", "failed: ", &service->attempts_failed);
 }
 

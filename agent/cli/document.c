@@ -100,6 +100,7 @@ static void take_figures(const json_t *from, struct document_service *service, b
     service->full = integer(handshakes, "full");
     service->resumed = integer(handshakes, "resumed");
     service->handshakes_failed = take_counts(json_object_get(handshakes, "failed"), is_short);
+    service->warm = take_counts(json_object_get(from, "warm"), is_short);
     service->attempts_failed = take_counts(json_object_get(from, "attempts_failed"), is_short);
     service->days_own = integer(days, "own");
     service->days_ca = integer(days, "ca");
@@ -133,6 +134,7 @@ static void release_service(struct document_service *service)
     free(service->ended.list);
     free(service->handshakes_failed.list);
     free(service->attempts_failed.list);
+    free(service->warm.list);
 }
 
 /* ---- certificates and CAs ---- */

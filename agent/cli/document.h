@@ -41,8 +41,9 @@ struct document_service {
     const char *dns_failure;
     int64_t active, opened, limit;
     struct document_counts ended, handshakes_failed, attempts_failed;
-    int64_t sent, received; /* bytes */
-    int64_t full, resumed;  /* handshakes */
+    struct document_counts warm; /* sessions made ahead of the callers */
+    int64_t sent, received;      /* bytes */
+    int64_t full, resumed;       /* handshakes */
     const char *last_success;
     bool has_failed;
     struct document_failure failure; /* the last one */

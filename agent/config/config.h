@@ -81,6 +81,9 @@ enum config_canary {
 #define CONFIG_RETIRE_NEVER UINT64_MAX
 #define CONFIG_RETIRE_DRAIN UINT64_C(0)
 
+/* The special value of `prewarm`. */
+#define CONFIG_PREWARM_AUTO UINT32_MAX
+
 #define CONFIG_CRLS_MAX 8
 
 /* One `crl` */
@@ -128,6 +131,9 @@ struct config_service {
     unsigned tls_min, tls_max; /* 12 or 13 */
     char *priority;            /* NULL: ours */
     struct place priority_place;
+    bool session_reuse;
+    unsigned prewarm; /* sessions, of each worker; or its special value */
+    uint64_t prewarm_max_age_ms;
 
     uint64_t connect_timeout_ms, handshake_timeout_ms, idle_timeout_ms, close_timeout_ms;
     uint64_t max_lifetime_ms;

@@ -55,6 +55,7 @@ static const struct schema_word canary_words[] = {{"yes", CONFIG_CANARY_YES, fal
                                                   {"no", CONFIG_CANARY_NO, false},
                                                   {"require", CONFIG_CANARY_REQUIRE, false},
                                                   {0}};
+static const struct schema_word prewarm_words[] = {{"auto", CONFIG_PREWARM_AUTO, false}, {0}};
 static const struct schema_word retire_words[] = {{"never", CONFIG_RETIRE_NEVER, false},
                                                   {"drain", CONFIG_RETIRE_DRAIN, false},
                                                   {0}};
@@ -138,8 +139,14 @@ static const struct schema_key keys[] = {
      .words = version_words, .help = "the newest TLS version"},
     {SCHEMA_SERVICE, "priority", &value_tls_priority, IN(config_service, priority),
      .help = "a GnuTLS priority string, for experts"},
-    {SCHEMA_SERVICE, "session_reuse", NULL, .help = "TLS resumption"},
-    {SCHEMA_SERVICE, "prewarm", NULL, .help = "verified sessions kept ready ahead of demand"},
+    {SCHEMA_SERVICE, "session_reuse", &value_bool, IN(config_service, session_reuse), "yes",
+     .help = "resume TLS sessions, which spares most of a handshake"},
+    {SCHEMA_SERVICE, "prewarm", &value_number, IN(config_service, prewarm), "0", 0, 1000,
+     prewarm_words,
+     .help = "verified sessions that each worker keeps ready; auto: as many as callers need"},
+    {SCHEMA_SERVICE, "prewarm_max_age", &value_duration, IN(config_service, prewarm_max_age_ms),
+     "30s", .min = 1000, .max = 3600000,
+     .help = "no session is handed out that is older; below the backend's idle limit"},
 
     {SCHEMA_SERVICE, "connect_timeout", &value_duration, IN(config_service, connect_timeout_ms),
      "5s", DURATIONS, .help = "all attempts together: waiting for DNS, and TCP"},

@@ -211,12 +211,11 @@ static int read_duration(const struct value *value, void *field)
     char least[32], most[32], words[80];
     bool is_duration = word == NULL && parse_duration(value->text, &ms) == 0;
     if (word == NULL && (!is_duration || ms < key->min || ms > key->max)) {
-        return value_refuse(value,
-                            "this is not a %s; write %s to %s with its unit, as in 500ms or "
-                            "30s%s",
+        return value_refuse(value, "this is not a %s; write %s to %s with its unit, as in %s30s%s",
                             is_duration ? "duration in range" : "duration",
                             format_duration(key->min, least, sizeof(least)),
                             format_duration(key->max, most, sizeof(most)),
+                            key->min <= 500 ? "500ms or " : "",
                             or_words(key, words, sizeof(words)));
     }
     value_put(key, field, ms);

@@ -127,10 +127,14 @@ static void release(struct plan *plan)
     order_free(plan->order);
 }
 
-/* Services first, so that doors find theirs; removals last, when their doors are closed. */
+/* Services first, so that doors find theirs; removals last, when their doors are closed. A reload
+ * makes sessions anew even where nothing has changed: the operator may have reason to want that. */
 static int write_order(const struct control *control, struct plan *plan,
                        const struct snapshot *next)
 {
+    if (!is_same_config(control, next)) {
+        order_refresh(plan->order);
+    }
     order_services(plan->order, control->snapshot, next);
     if (plan->doors != NULL) {
         doors_order(plan->doors, plan->order);

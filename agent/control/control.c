@@ -125,6 +125,17 @@ static void on_files(void *ctx)
 
 /* ---- starting ---- */
 
+/* Those that are kept all the time; what `auto` keeps comes and goes with the callers. */
+static uint64_t count_warm_sessions(const struct config *config, size_t n_workers)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < config->n_services; i++) {
+        unsigned prewarm = config->services[i].prewarm;
+        n += prewarm != CONFIG_PREWARM_AUTO ? prewarm : 0;
+    }
+    return n * n_workers;
+}
+
 static int check_descriptors(const struct config *config, size_t n_workers)
 {
     uint64_t limit = capacity_raise_descriptors();
@@ -135,7 +146,7 @@ static int check_descriptors(const struct config *config, size_t n_workers)
         most = connections > most ? connections : most;
     }
     /* A connection takes two. */
-    uint64_t wanted = least + FDS_OF_OURS + 2 * most;
+    uint64_t wanted = least + FDS_OF_OURS + 2 * most + count_warm_sessions(config, n_workers);
     if (limit >= wanted) {
         return 0;
     }
@@ -143,7 +154,7 @@ static int check_descriptors(const struct config *config, size_t n_workers)
     bool is_fatal = limit < least;
     log_begin(&line, is_fatal ? LEVEL_ERROR : LEVEL_WARNING,
               is_fatal ? "the descriptor limit does not hold the listening sockets"
-                       : "the descriptor limit does not hold max_connections");
+                       : "the descriptor limit does not hold max_connections and prewarm");
     log_number(&line, "limit", limit);
     log_number(&line, "wanted", wanted);
     log_text(&line, "detail", "raise the hard limit (LimitNOFILE= in systemd, ulimit -Hn)");

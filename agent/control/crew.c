@@ -119,6 +119,13 @@ static void note(struct order *order, int result)
     order->has_failed |= result < 0;
 }
 
+void order_refresh(struct order *order)
+{
+    for (size_t i = 0; i < order->n; i++) {
+        note(order, change_refresh(order->changes[i]));
+    }
+}
+
 void order_serve(struct order *order, struct service *service, bool is_elsewhere)
 {
     for (size_t i = 0; i < order->n; i++) {

@@ -33,6 +33,7 @@ struct order;
 struct order *order_new(const struct crew *crew, size_t n_slots);
 
 /* Steps for all workers; what they mean is said in worker/change.h. */
+void order_refresh(struct order *order);
 void order_serve(struct order *order, struct service *service, bool is_elsewhere);
 void order_remove(struct order *order, size_t service_id);
 void order_move(struct order *order, size_t service_id, uint64_t door);

@@ -82,6 +82,10 @@ static void copy_settings(const struct config_service *config, struct service *s
     service->max_lifetime_ms = config->max_lifetime_ms;
     service->max_connections = config->max_connections;
     service->truncation_is_eof = config->truncation == CONFIG_TRUNCATION_EOF;
+    service->session_reuse = config->session_reuse;
+    service->prewarm_auto = config->prewarm == CONFIG_PREWARM_AUTO;
+    service->prewarm = service->prewarm_auto ? 0 : config->prewarm;
+    service->prewarm_max_age_ms = config->prewarm_max_age_ms;
 }
 
 /* Makes a service with the account that it has, or with one of its own, and gives the profile back.

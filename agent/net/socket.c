@@ -131,13 +131,23 @@ bool socket_is_gone(int fd)
     return tcp_state(fd) == TCP_CLOSE;
 }
 
-ssize_t socket_send(int fd, const void *bytes, size_t len)
+static ssize_t send_with(int fd, const void *bytes, size_t len, int flags)
 {
     ssize_t n;
     do {
-        n = send(fd, bytes, len, MSG_NOSIGNAL);
+        n = send(fd, bytes, len, MSG_NOSIGNAL | flags);
     } while (n < 0 && errno == EINTR);
     return n;
+}
+
+ssize_t socket_send(int fd, const void *bytes, size_t len)
+{
+    return send_with(fd, bytes, len, 0);
+}
+
+ssize_t socket_send_last(int fd, const void *bytes, size_t len)
+{
+    return send_with(fd, bytes, len, MSG_MORE);
 }
 
 ssize_t socket_recv(int fd, void *bytes, size_t size)

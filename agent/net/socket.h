@@ -35,6 +35,10 @@ bool socket_is_gone(int fd);
 
 /* send(2) and recv(2) without signals and without EINTR; -1 with errno set. */
 ssize_t socket_send(int fd, const void *bytes, size_t len);
+/* The same for the last piece of a stream, whose end is to follow at once: both go in one segment.
+ */
+ssize_t socket_send_last(int fd, const void *bytes, size_t len);
+
 ssize_t socket_recv(int fd, void *bytes, size_t size);
 
 /* True for the errno of an operation that would have to wait. */

@@ -245,8 +245,8 @@ static void begin(struct visit *visit, const struct ticket *offer)
 {
     static const struct attempt_events events = {on_established, on_failed};
     visit->begun_ns = uv_hrtime();
-    visit->attempt = attempt_start(visit->loop, visit->scratch, visit->service, &visit->endpoint,
-                                   &events, visit, &visit->report->failure);
+    visit->attempt = attempt_start(visit->loop, visit->scratch, NULL, visit->service,
+                                   &visit->endpoint, &events, visit, &visit->report->failure);
     if (visit->attempt == NULL) {
         deadline_set(visit->deadline, 0);
         return;

@@ -238,6 +238,15 @@ static json_t *make_handshakes(struct account *account)
                      make_tally(account->handshakes));
 }
 
+static json_t *make_warm(const struct account_warm *warm)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "ready", number(atomic_load(&warm->ready)),
+                     "used", number(atomic_load(&warm->used)), "aged",
+                     number(atomic_load(&warm->aged)), "closed", number(atomic_load(&warm->closed)),
+                     "failed", number(atomic_load(&warm->failed)), "dropped",
+                     number(atomic_load(&warm->dropped)));
+}
+
 static json_t *make_last_failure(const struct view *view, struct account *account)
 {
     struct failure failure;
@@ -274,13 +283,15 @@ static json_t *make_service(const struct view *view, const struct view_service *
     struct account *account = service->account;
     const struct view_identity *identity = service->identity;
     return json_pack(
-        "{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o}",
         "name", text(config->name), "state", view_state_word(service->state), "listen",
         make_listens(config), "address", make_addresses(config), "certificate",
         text(identity != NULL ? identity->name : NULL), "ca", text(config->ca.path), "endpoints",
         make_endpoints(service->endpoints), "dns", make_dns(service), "connections",
         make_connections(service), "bytes", make_bytes(account), "handshakes",
-        make_handshakes(account), "attempts_failed", make_tally(account->attempts), "last_success",
+        make_handshakes(account), "warm", make_warm(&account->warm), "attempts_failed",
+        make_tally(account->attempts), "last_success",
         date(view_when(view, atomic_load(&account->succeeded_ms))), "last_failure",
         make_last_failure(view, account), "days_left", make_days_left(view, service),
         "backend_not_after", date(atomic_load(&account->backend_not_after)), "held",

@@ -116,6 +116,32 @@ static void write_handshakes(struct scribe *scribe, const struct view_service *s
     exposition_value(to, count_of(&service->account->resumed));
 }
 
+static void write_warm(struct scribe *scribe, const struct view_service *service)
+{
+    if (view_is_prewarmed(service)) {
+        write_value(scribe, service, count_of(&service->account->warm.ready));
+    }
+}
+
+static void write_warm_ended(struct scribe *scribe, const struct view_service *service)
+{
+    const struct account_warm *warm = &service->account->warm;
+    const struct {
+        const char *result;
+        const _Atomic(uint64_t) *count;
+    } results[] = {{"used", &warm->used},
+                   {"aged", &warm->aged},
+                   {"closed", &warm->closed},
+                   {"failed", &warm->failed},
+                   {"dropped", &warm->dropped}};
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]) && view_is_prewarmed(service);
+         i++) {
+        begin_service(scribe, service);
+        exposition_label(&scribe->exposition, "result", results[i].result);
+        exposition_value(&scribe->exposition, count_of(results[i].count));
+    }
+}
+
 static void write_handshakes_failed(struct scribe *scribe, const struct view_service *service)
 {
     write_tally(scribe, service, service->account->handshakes);
@@ -201,6 +227,10 @@ static const struct {
      write_handshakes},
     {"mtls_agent_handshakes_failed_total", EXPOSITION_COUNTER,
      "TLS handshakes that failed, by reason.", write_handshakes_failed},
+    {"mtls_agent_warm_sessions", EXPOSITION_GAUGE, "Sessions that are kept ready for callers.",
+     write_warm},
+    {"mtls_agent_warm_sessions_ended_total", EXPOSITION_COUNTER,
+     "Sessions made ahead of the callers, by what became of them.", write_warm_ended},
     {"mtls_agent_attempts_failed_total", EXPOSITION_COUNTER,
      "Attempts to reach a backend that failed, handshakes included, by reason.",
      write_attempts_failed},

@@ -82,8 +82,20 @@ static const char *format_bytes(uint64_t bytes, char text[static 32])
     return text;
 }
 
-static void write_connections(struct account *account, struct writer *out)
+/* The share of handshakes that were resumed. */
+static void write_handshakes(struct account *account, struct writer *out)
 {
+    uint64_t resumed = atomic_load(&account->resumed);
+    uint64_t all = resumed + atomic_load(&account->full);
+    if (all > 0) {
+        writer_format(out, "<small>%.0f%% of handshakes resumed</small>",
+                      100.0 * (double)resumed / (double)all);
+    }
+}
+
+static void write_connections(const struct view_service *service, struct writer *out)
+{
+    struct account *account = service->account;
     char sent[32], received[32];
     html_cell_begin(out, "Connections", NULL);
     writer_format(out, "<b>%" PRIu64 "</b> active, %" PRIu64 " in all", atomic_load(&account->open),
@@ -91,6 +103,11 @@ static void write_connections(struct account *account, struct writer *out)
     writer_format(out, "<small>%s sent, %s received</small>",
                   format_bytes(atomic_load(&account->sent), sent),
                   format_bytes(atomic_load(&account->received), received));
+    write_handshakes(account, out);
+    if (view_is_prewarmed(service)) {
+        writer_format(out, "<small>%" PRIu64 " warm sessions ready, %" PRIu64 " used</small>",
+                      atomic_load(&account->warm.ready), atomic_load(&account->warm.used));
+    }
     html_cell_end(out);
 }
 
@@ -165,7 +182,7 @@ static void write_service(const struct view *view, const struct view_service *se
 {
     write_name(service, out);
     write_state(service, out);
-    write_connections(service->account, out);
+    write_connections(service, out);
     write_failure(view, service, out);
     write_all_days(view, service, out);
     writer_add(out, "</tr>\n");

@@ -18,6 +18,18 @@ bool view_has_address(const struct view_service *service)
     return service->endpoints != NULL && service->endpoints->n > 0;
 }
 
+bool view_is_prewarmed(const struct view_service *service)
+{
+    const struct account_warm *warm = &service->account->warm;
+    const _Atomic(uint64_t) *const counts[] = {&warm->ready,  &warm->used,   &warm->aged,
+                                               &warm->closed, &warm->failed, &warm->dropped};
+    bool is_prewarmed = service->config->prewarm != 0;
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) && !is_prewarmed; i++) {
+        is_prewarmed = atomic_load_explicit(counts[i], memory_order_relaxed) > 0;
+    }
+    return is_prewarmed;
+}
+
 bool view_is_ready(const struct view *view)
 {
     bool is_ready = !view->is_draining;

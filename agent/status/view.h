@@ -110,6 +110,9 @@ const char *view_state_word(enum view_state state);
 /* True when the service knows at least one address of its backends. */
 bool view_has_address(const struct view_service *service);
 
+/* True when it is to keep warm sessions, or has kept any. */
+bool view_is_prewarmed(const struct view_service *service);
+
 /* True when every service does, and the agent is not about to stop. */
 bool view_is_ready(const struct view *view);
 

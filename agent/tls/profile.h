@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct profile;
 
@@ -42,6 +43,9 @@ int profile_check_priority(const char *priority, const char **ret_why);
 /* What it presents, NULL: nothing; and whom it trusts. */
 struct identity *profile_identity(const struct profile *profile);
 struct trust *profile_trust(const struct profile *profile);
+
+/* True when the certificate that it presents is out of date. */
+bool profile_has_run_out(const struct profile *profile, time_t now);
 
 struct profile *profile_ref(struct profile *profile);
 struct profile *profile_unref(struct profile *profile); /* accepts NULL; returns NULL */

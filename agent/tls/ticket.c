@@ -1,6 +1,7 @@
 #include "tls/ticket.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "tls/tls_fields.h"
 
 #include <stdlib.h>
@@ -9,27 +10,74 @@
 /* GnuTLS's answer where there is nothing to resume from is shorter. */
 #define TICKET_LEN_MIN 16
 
+/* Kept of one session, whatever its backend sends. */
+#define KEPT_MAX 8
+
+/* Whoever steals a ticket's key at the backend reads what was resumed by it. */
+#define AGE_MAX_MS (3600 * UINT64_C(1000))
+
 struct ticket {
-    gnutls_datum_t data; /* GnuTLS's memory */
+    struct list link;          /* in tls->tickets */
+    gnutls_datum_t data;       /* GnuTLS's memory */
+    uint64_t born_ms;          /* when the session of its full handshake was made, or in TLS 1.3 it
+                                * came; clock_ms() */
+    struct approval *approval; /* a reference; NULL: the chain was not to be approved for long */
 };
 
+static bool is_13(const struct tls *tls)
+{
+    return gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
+}
+
 /* Returns NULL when there is nothing to resume from, or memory is out. */
-static struct ticket *read_newest(gnutls_session_t session)
+static struct ticket *read_newest(const struct tls *tls)
 {
     struct ticket *ticket = calloc(1, sizeof(*ticket));
-    if (ticket == NULL || gnutls_session_get_data2(session, &ticket->data) < 0 ||
+    if (ticket == NULL) {
+        return NULL;
+    }
+    list_init(&ticket->link);
+    ticket->approval = tls->approval != NULL ? approval_ref(tls->approval) : NULL;
+    /* A session of TLS 1.2 that was resumed gives what it was resumed from. */
+    bool is_old = !is_13(tls) && tls_is_resumed(tls);
+    ticket->born_ms = is_old ? tls->offered_born_ms : clock_ms();
+    if (gnutls_session_get_data2(tls->session, &ticket->data) < 0 ||
         ticket->data.size < TICKET_LEN_MIN) {
         return ticket_free(ticket);
     }
     return ticket;
 }
 
+static struct ticket *first_of(const struct tls *tls)
+{
+    return list_item(tls->tickets.next, struct ticket, link);
+}
+
+static struct ticket *pop(struct tls *tls, struct ticket *ticket)
+{
+    list_remove(&ticket->link);
+    tls->n_tickets--;
+    return ticket;
+}
+
 void ticket_keep(struct tls *tls)
 {
-    struct ticket *newest = read_newest(tls->session);
-    if (newest != NULL) {
-        ticket_free(tls->ticket);
-        tls->ticket = newest;
+    struct ticket *newest = read_newest(tls);
+    if (newest == NULL) {
+        return;
+    }
+    if (tls->n_tickets == KEPT_MAX) {
+        ticket_free(pop(tls, list_item(tls->tickets.prev, struct ticket, link)));
+    }
+    list_append(tls->tickets.next, &newest->link); /* before the first */
+    tls->n_tickets++;
+    tls->has_news = true;
+}
+
+void ticket_drop(struct tls *tls)
+{
+    while (tls->n_tickets > 0) {
+        ticket_free(pop(tls, first_of(tls)));
     }
 }
 
@@ -42,27 +90,39 @@ static bool has_session_12(gnutls_session_t session)
     return len > 0 || (gnutls_session_get_flags(session) & GNUTLS_SFLAGS_SESSION_TICKET) != 0;
 }
 
-static bool is_13(const struct tls *tls)
-{
-    return gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
-}
-
 bool ticket_is_there(const struct tls *tls)
 {
-    return is_13(tls) ? tls->ticket != NULL : has_session_12(tls->session);
+    return is_13(tls) ? tls->n_tickets > 0 : !tls->is_taken && has_session_12(tls->session);
 }
 
 struct ticket *ticket_take(struct tls *tls)
 {
-    if (is_13(tls)) {
-        return cleanup_steal(tls->ticket);
+    if (!ticket_is_there(tls)) {
+        return NULL;
     }
-    return ticket_is_there(tls) ? read_newest(tls->session) : NULL;
+    if (is_13(tls)) {
+        return pop(tls, first_of(tls));
+    }
+    tls->is_taken = true;
+    return read_newest(tls);
 }
 
 int ticket_offer(struct tls *tls, const struct ticket *ticket)
 {
-    return gnutls_session_set_data(tls->session, ticket->data.data, ticket->data.size) < 0 ? -1 : 0;
+    if (gnutls_session_set_data(tls->session, ticket->data.data, ticket->data.size) < 0) {
+        return -1;
+    }
+    tls->has_offered = true;
+    tls->offered_born_ms = ticket->born_ms;
+    approval_unref(tls->approval);
+    tls->approval = ticket->approval != NULL ? approval_ref(ticket->approval) : NULL;
+    return 0;
+}
+
+bool ticket_is_fresh(const struct ticket *ticket)
+{
+    return clock_ms() - ticket->born_ms < AGE_MAX_MS && ticket->approval != NULL &&
+           approval_holds(ticket->approval, time(NULL));
 }
 
 struct ticket *ticket_free(struct ticket *ticket)
@@ -72,6 +132,7 @@ struct ticket *ticket_free(struct ticket *ticket)
             explicit_bzero(ticket->data.data, ticket->data.size);
         }
         gnutls_free(ticket->data.data);
+        approval_unref(ticket->approval);
         free(ticket);
     }
     return NULL;

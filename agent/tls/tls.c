@@ -51,11 +51,46 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *parts, int n_par
     return total;
 }
 
-/* A result below -1 stops the handshake; the certificate of ours has not been sent by then. */
+static bool is_13(const struct tls *tls)
+{
+    return gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
+}
+
+/* In TLS 1.3 the backend has asked for our certificate before it shows its own; in TLS 1.2 it may
+ * still do so. */
+static bool signs_slowly(const struct tls *tls)
+{
+    return tls->asking.identity != NULL && (tls->asking.asked || !is_13(tls)) &&
+           !tls_is_resumed(tls) && handles_signs_slowly(tls->asking.identity);
+}
+
+/* The chain need not be judged anew where the same one has just passed. */
+static int judge_peer(struct tls *tls)
+{
+    gnutls_session_t session = tls->session;
+    if (tls->approval != NULL &&
+        approval_covers(tls->approval, session, tls->profile, &tls->host)) {
+        return 0;
+    }
+    if (verify_peer(session, tls->profile, &tls->host, &tls->failure) < 0) {
+        return -1;
+    }
+    approval_unref(tls->approval);
+    tls->approval = approval_new(session, tls->profile, &tls->host);
+    return 0;
+}
+
+/* A result below -1 stops the handshake; the certificate of ours has not been sent by then. With
+ * one that is not fatal GnuTLS comes here again in the next gnutls_handshake(). */
 static int on_peer_certificate(gnutls_session_t session)
 {
     struct tls *tls = of_session(session);
-    if (verify_peer(session, tls->profile, &tls->host, &tls->failure) < 0) {
+    if (tls->deferring && signs_slowly(tls)) {
+        tls->deferring = false;
+        tls->is_stopped = true;
+        return GNUTLS_E_INTERRUPTED;
+    }
+    if (judge_peer(tls) < 0) {
         return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
     }
     tls->verified = true;
@@ -70,7 +105,7 @@ static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, uns
     if (incoming) {
         tls->confirmed = true;
     }
-    if (incoming && tls->observed) {
+    if (incoming && tls->keeps_tickets) {
         ticket_keep(tls);
     }
     return 0;
@@ -123,15 +158,14 @@ struct tls *tls_new(struct profile *profile, const struct name *host)
         return NULL;
     }
     tls->alert = -1;
+    list_init(&tls->tickets);
     tls->profile = profile_ref(profile);
-    tls->host = *host;
-    tls->host.text = strdup(host->text);
 
     /* One key share: a second one costs a fifth of a resumed handshake, and a peer that wants
      * another group asks for it. */
     unsigned flags = GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP |
                      GNUTLS_POST_HANDSHAKE_AUTH;
-    if (tls->host.text == NULL || gnutls_init(&tls->session, flags) < 0) {
+    if (name_copy(host, &tls->host) < 0 || gnutls_init(&tls->session, flags) < 0) {
         tls->session = NULL;
         return tls_free(tls);
     }
@@ -146,7 +180,8 @@ struct tls *tls_free(struct tls *tls)
     if (tls->session != NULL) {
         gnutls_deinit(tls->session);
     }
-    ticket_free(tls->ticket);
+    ticket_drop(tls);
+    approval_unref(tls->approval);
     free(tls->asking.accepted);
     name_release(&tls->host);
     profile_unref(tls->profile);
@@ -183,6 +218,11 @@ static enum tls_status fail(struct tls *tls, int error)
     return give_back(tls, TLS_FAILED);
 }
 
+void tls_defer(struct tls *tls)
+{
+    tls->deferring = true;
+}
+
 enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf *out)
 {
     if (!sniff_is_tls(&tls->sniff, in->bytes, in->len)) {
@@ -193,8 +233,13 @@ enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf 
     int rc;
     do {
         rc = gnutls_handshake(tls->session);
-    } while (rc < 0 && !gnutls_error_is_fatal(rc) && (rc != GNUTLS_E_AGAIN || in->len > 0));
+    } while (rc < 0 && !gnutls_error_is_fatal(rc) && (rc != GNUTLS_E_AGAIN || in->len > 0) &&
+             !tls->is_stopped);
 
+    if (tls->is_stopped) {
+        tls->is_stopped = false;
+        return give_back(tls, TLS_WANT_THREAD);
+    }
     if (rc == GNUTLS_E_AGAIN) {
         return give_back(tls, TLS_WANT_INPUT);
     }
@@ -210,9 +255,8 @@ enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf 
         failure_set(&tls->failure, REASON_internal, "the handshake ended without verification");
         return give_back(tls, TLS_FAILED);
     }
-    tls->established = true;
-    tls->confirmed |=
-        gnutls_protocol_get_version(tls->session) != GNUTLS_TLS1_3 || !tls->asking.asked;
+    tls->established = tls->has_news = true;
+    tls->confirmed |= !is_13(tls) || !tls->asking.asked;
     return give_back(tls, TLS_DONE);
 }
 
@@ -305,7 +349,7 @@ const char *tls_version(const struct tls *tls)
     if (!tls->established) {
         return NULL;
     }
-    return gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3 ? "1.3" : "1.2";
+    return is_13(tls) ? "1.3" : "1.2";
 }
 
 const char *tls_cipher(const struct tls *tls)
@@ -329,8 +373,13 @@ char *tls_alpn(const struct tls *tls)
 
 void tls_observe(struct tls *tls)
 {
-    tls->observed = true;
+    tls->keeps_tickets = true;
     tls->asking.notes_accepted = true;
+}
+
+bool tls_has_offered(const struct tls *tls)
+{
+    return tls->has_offered;
 }
 
 bool tls_is_resumed(const struct tls *tls)
@@ -368,8 +417,18 @@ bool tls_would_pass(struct tls *tls, struct profile *profile, struct failure *re
     return passes;
 }
 
+bool tls_is_current(const struct tls *tls)
+{
+    time_t now = time(NULL);
+    return tls->approval != NULL && approval_holds(tls->approval, now) &&
+           !profile_has_run_out(tls->profile, now);
+}
+
 time_t tls_peer_not_after(const struct tls *tls)
 {
+    if (tls->verified && tls->approval != NULL) {
+        return approval_not_after(tls->approval);
+    }
     AUTO(release_crt) gnutls_x509_crt_t leaf = NULL;
     unsigned n = 0;
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(tls->session, &n);

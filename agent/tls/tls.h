@@ -21,10 +21,12 @@
 #define TLS_RECORD_MAX 16384
 
 enum tls_status {
-    TLS_DONE,       /* the operation is complete */
-    TLS_WANT_INPUT, /* all input is used up; call again with more */
-    TLS_CLOSED,     /* the peer said close_notify; its stream is complete */
-    TLS_FAILED,     /* over: see tls_failure(); output may hold an alert worth sending */
+    TLS_DONE,        /* the operation is complete */
+    TLS_WANT_INPUT,  /* all input is used up; call again with more */
+    TLS_WANT_THREAD, /* what comes next takes long: call again, with the input that is left, from a
+                      * thread where that keeps nobody waiting; see tls_defer() */
+    TLS_CLOSED,      /* the peer said close_notify; its stream is complete */
+    TLS_FAILED,      /* over: see tls_failure(); output may hold an alert worth sending */
 };
 
 /* Ciphertext as it came from the peer. */
@@ -46,6 +48,11 @@ struct tls *tls_free(struct tls *tls);
  * passed the whole trust decision; input that is left over then belongs to tls_read(). Never gives
  * TLS_CLOSED. */
 enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf *out);
+
+/* To be called before the handshake: it stops once, with TLS_WANT_THREAD, before it signs with a
+ * key that takes long (RSA: 1.4 ms with 2048 bits, 8 ms with 4096). A handshake that needs no such
+ * signature, for example one that resumes a session, does not stop. */
+void tls_defer(struct tls *tls);
 
 /* Decrypts into `plain`. TLS_DONE when fewer than TLS_RECORD_MAX bytes of room are left. With
  * `size` >= in->len + 2 * TLS_RECORD_MAX all input is consumed. What was decrypted is in
@@ -80,7 +87,9 @@ char *tls_alpn(const struct tls *tls);
  * it would not remember otherwise. */
 void tls_observe(struct tls *tls);
 
-/* True when the handshake resumed an earlier session. */
+/* True when the handshake offers, or offered, to resume an earlier session; and when it resumed it.
+ */
+bool tls_has_offered(const struct tls *tls);
 bool tls_is_resumed(const struct tls *tls);
 
 /* True when the backend is known to have accepted us: where it asked for a certificate, TLS 1.3
@@ -94,6 +103,10 @@ bool tls_has_declined(const struct tls *tls);
  * names and pins. Dates count as well, by the clock of now. The session is not disturbed. Returns
  * false with the reason in `ret_failure` when it would not pass. */
 bool tls_would_pass(struct tls *tls, struct profile *profile, struct failure *ret_failure);
+
+/* False when something has run out by now that the session rests on: the peer's chain, what it was
+ * judged by, or our own certificate. */
+bool tls_is_current(const struct tls *tls);
 
 /* The end of validity of the certificate that the peer presented last, accepted or not; 0: none has
  * been seen. */

@@ -1,7 +1,9 @@
 /* A session's fields: for the room tls/ only. */
 #pragma once
 
+#include "base/list.h"
 #include "certs/handles.h"
+#include "tls/approval.h"
 #include "tls/sniff.h"
 #include "tls/tls.h"
 
@@ -27,11 +29,20 @@ struct tls {
     bool confirmed;
     bool declined; /* a renegotiation */
     bool said_goodbye;
-    bool withheld; /* our certificate was chosen, and then could not be sent */
-    bool observed;
+    bool withheld;      /* our certificate was chosen, and then could not be sent */
+    bool deferring;     /* it is to stop before a slow signature */
+    bool is_stopped;    /* and has just done so */
+    bool has_offered;   /* a ticket */
+    bool keeps_tickets; /* that come */
+    bool has_news;      /* something for resumption_collect() */
+    bool is_taken;      /* what resumes a session of TLS 1.2: it is given once */
 
-    struct ticket *ticket; /* the newest, when observed */
+    struct list tickets;       /* those that came, the newest first */
+    size_t n_tickets;          /* in TLS 1.2 there is at most one, which is never in the list */
+    uint64_t offered_born_ms;  /* of the ticket that was offered */
+    struct approval *approval; /* of this profile and host, perhaps of another chain; a reference */
 };
 
-/* Keeps the ticket that has just come, instead of the one before; see ticket.c. */
+/* Keeps the ticket that has just come, and frees all that were kept; see ticket.c. */
 void ticket_keep(struct tls *tls);
+void ticket_drop(struct tls *tls);

@@ -13,7 +13,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* Callers taken in per event, so that a storm of them leaves time for those who are in. */
@@ -42,6 +41,7 @@ struct acceptor {
     enum change_queue queue;
     bool is_leaving; /* when `pause` is over */
     uint64_t gathered_ms;
+    uint64_t last_fd; /* the descriptor of the last caller; all below it were in use then */
     struct watch *watch;
     struct deadline *pause;
 };
@@ -76,14 +76,13 @@ static void pause_accepting(struct acceptor *acceptor, int error)
 }
 
 /* True when so few descriptors are left that the control plane shall have them, for the log, DNS,
- * status and reload. The kernel gives out the lowest number that is free. */
+ * status and reload. */
 static bool is_short(const struct acceptor *acceptor)
 {
-    int fd = eventfd(0, EFD_CLOEXEC); /* the cheapest kind */
-    if (fd >= 0) {
-        close(fd);
+    if (acceptor->last_fd < acceptor->worker->most_fds / 2) {
+        return false; /* far from it */
     }
-    return fd < 0 || (uint64_t)fd >= acceptor->worker->most_fds;
+    return !worker_has_descriptor(acceptor->worker->most_fds);
 }
 
 /* Returns 0 when a caller was taken in, else the errno that stopped it. */
@@ -97,6 +96,7 @@ static int accept_one(struct acceptor *acceptor)
     if (fd < 0) {
         return errno;
     }
+    acceptor->last_fd = (uint64_t)fd;
     session_start(acceptor->worker, acceptor->slot, fd, &caller);
     return 0;
 }
@@ -166,6 +166,7 @@ int acceptor_start(struct worker *worker, struct slot *slot, uint64_t door, int 
     acceptor->slot = slot;
     acceptor->door = door;
     acceptor->queue = queue;
+    acceptor->last_fd = UINT64_MAX;
     acceptor->gathered_ms = uv_now(&worker->loop);
     list_append(&worker->acceptors, &acceptor->link);
     acceptor->watch = watch_open(&worker->loop, fd, on_ready, acceptor);

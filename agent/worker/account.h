@@ -15,6 +15,16 @@
 #include <stdint.h>
 #include <time.h>
 
+/* Sessions that are made ahead of the callers. Each that was made ends in one of the counts. */
+struct account_warm {
+    _Atomic(uint64_t) ready;   /* now, over all workers */
+    _Atomic(uint64_t) used;    /* handed to a caller */
+    _Atomic(uint64_t) aged;    /* reached prewarm_max_age */
+    _Atomic(uint64_t) closed;  /* by the backend, while they waited */
+    _Atomic(uint64_t) dropped; /* by a reload, a change of DNS, for want of demand, or at the end */
+    _Atomic(uint64_t) failed;  /* could not be made */
+};
+
 struct account {
     struct refs refs;
     char *name;          /* the service's; owned */
@@ -32,6 +42,7 @@ struct account {
     _Atomic(uint64_t) full, resumed; /* handshakes, when the backend has confirmed them */
     struct histogram connecting;     /* TCP, of attempts that were connected */
     struct histogram handshaking;    /* TLS, of handshakes that were completed */
+    struct account_warm warm;
 
     _Atomic(int64_t) backend_not_after; /* of the certificate last seen, seconds since 1970; 0: none
                                          * was seen */

@@ -2,20 +2,21 @@
 
 #include "net/socket.h"
 #include "worker/deadline.h"
+#include "worker/headroom.h"
+#include "worker/offload.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define HEADROOM_PIECE  4096 /* bytes */
-#define HEADROOM_PIECES 64
-
 struct attempt {
     uv_loop_t *loop;
     struct scratch *scratch;
+    struct jobs *jobs; /* NULL: all is done on the loop */
     const struct service *service;
     const struct attempt_events *events;
     void *ctx;
-    struct upstream upstream;
+    struct upstream upstream; /* its session is the offload's while there is one */
+    struct offload *offload;
     struct deadline *deadline;
     bool connecting;
     uint64_t began_ns, connected_ns;
@@ -46,38 +47,46 @@ static void fail_on_memory(struct attempt *attempt)
     fail(attempt, &failure);
 }
 
+static void fail_on_crowd(struct attempt *attempt)
+{
+    struct failure failure;
+    failure_set(&failure, REASON_limit_reached,
+                "%d handshakes wait already for a thread to sign them", JOBS_WAITING_MAX);
+    fail(attempt, &failure);
+}
+
 static void want(struct attempt *attempt)
 {
+    bool reads = attempt->offload == NULL;
     bool unsent = buf_len(&attempt->upstream.unsent) > 0;
-    watch_want(attempt->upstream.watch, WATCH_READ | (unsent ? WATCH_WRITE : 0));
+    watch_want(attempt->upstream.watch, (reads ? WATCH_READ : 0) | (unsent ? WATCH_WRITE : 0));
 }
 
-/* Judging a certificate takes many small allocations, and libtasn1 follows a NULL where one of them
- * fails. So a handshake goes on only while more is free than it could need: in pieces, for after a
- * crowd there may be plenty and no large piece in it. */
-static bool has_headroom(void)
-{
-    void *volatile pieces[HEADROOM_PIECES]; /* or the compiler takes the pairs out */
-    size_t n = 0;
-    while (n < HEADROOM_PIECES && (pieces[n] = malloc(HEADROOM_PIECE)) != NULL) {
-        n++;
-    }
-    bool is_enough = n == HEADROOM_PIECES;
-    while (n > 0) {
-        free(pieces[--n]);
-    }
-    return is_enough;
-}
+static void on_offload_done(void *ctx, struct tls *tls, int error, enum tls_status status,
+                            struct tls_input *rest, struct buf *flight);
 
-static void handshake(struct attempt *attempt, struct tls_input *in)
+/* Hands what takes long to another thread. Until it is done nothing is read. */
+static void offload(struct attempt *attempt, const struct tls_input *in)
 {
-    if (!has_headroom()) {
+    attempt->offload = offload_start(attempt->jobs, attempt->service->id, attempt->upstream.tls, in,
+                                     on_offload_done, attempt);
+    if (attempt->offload != NULL) {
+        attempt->upstream.tls = NULL;
+        want(attempt);
+    } else if (errno == EAGAIN) {
+        fail_on_crowd(attempt);
+    } else {
         fail_on_memory(attempt);
-        return;
     }
-    struct buf *flight = &attempt->scratch->flight;
-    enum tls_status status = tls_handshake(attempt->upstream.tls, in, flight);
-    int error = upstream_send(&attempt->upstream, flight) < 0 ? errno : 0;
+}
+
+/* Behind a step of the handshake. */
+static void go_on(struct attempt *attempt, enum tls_status status, struct tls_input *in,
+                  struct buf *flight)
+{
+    struct upstream *upstream = &attempt->upstream;
+    int rc = status == TLS_DONE ? upstream_hold(upstream, flight) : upstream_send(upstream, flight);
+    int error = rc < 0 ? errno : 0;
 
     if (status == TLS_FAILED) {
         fail(attempt, tls_failure(attempt->upstream.tls)); /* an alert went out, if it could */
@@ -86,10 +95,45 @@ static void handshake(struct attempt *attempt, struct tls_input *in)
     } else if (status == TLS_DONE) {
         deadline_clear(attempt->deadline);
         attempt->events->established(attempt->ctx, attempt, in);
+    } else if (status == TLS_WANT_THREAD) {
+        offload(attempt, in);
     } else {
         want(attempt);
     }
     /* Any other error of the socket is told again to whoever reads the backend's last words. */
+}
+
+static void step(struct attempt *attempt, struct tls_input *in)
+{
+    struct buf *flight = &attempt->scratch->flight;
+    enum tls_status status = tls_handshake(attempt->upstream.tls, in, flight);
+    go_on(attempt, status, in, flight);
+}
+
+/* Judging a certificate takes many small allocations, and libtasn1 follows a NULL where one of them
+ * fails. So a handshake goes on only while more is free than it could need. */
+static void step_if_headroom(struct attempt *attempt, struct tls_input *in)
+{
+    if (headroom_is_there()) {
+        step(attempt, in);
+    } else {
+        fail_on_memory(attempt);
+    }
+}
+
+/* Where memory is scarce nothing is done at the same time as something else. The loop's heap may
+ * also have what no other thread's has: what a crowd left in it. */
+static void on_offload_done(void *ctx, struct tls *tls, int error, enum tls_status status,
+                            struct tls_input *rest, struct buf *flight)
+{
+    struct attempt *attempt = ctx;
+    attempt->offload = NULL;
+    attempt->upstream.tls = tls;
+    if (error != 0) {
+        step_if_headroom(attempt, rest);
+    } else {
+        go_on(attempt, status, rest, flight);
+    }
 }
 
 static void receive(struct attempt *attempt)
@@ -98,7 +142,7 @@ static void receive(struct attempt *attempt)
     ssize_t n = socket_recv(watch_fd(attempt->upstream.watch), cipher, SCRATCH_CIPHER_READ);
     if (n > 0) {
         struct tls_input in = {cipher, (size_t)n};
-        handshake(attempt, &in);
+        step_if_headroom(attempt, &in);
     } else if (n == 0) {
         fail_on_socket(attempt, 0);
     } else if (!socket_would_block(errno)) {
@@ -117,7 +161,7 @@ static void on_connected(struct attempt *attempt)
     attempt->connected_ns = uv_hrtime();
     deadline_set(attempt->deadline, attempt->service->handshake_timeout_ms);
     struct tls_input nothing = {0};
-    handshake(attempt, &nothing);
+    step(attempt, &nothing); /* there is no certificate yet */
 }
 
 static void on_ready(void *ctx, unsigned events)
@@ -140,8 +184,9 @@ static void on_deadline(void *ctx)
 {
     struct attempt *attempt = ctx;
     struct failure failure;
-    failure_set(&failure, REASON_handshake_timeout, "no verified TLS session within %llu ms",
-                (unsigned long long)attempt->service->handshake_timeout_ms);
+    failure_set(&failure, REASON_handshake_timeout, "no verified TLS session within %llu ms%s",
+                (unsigned long long)attempt->service->handshake_timeout_ms,
+                attempt->offload != NULL ? ": this host has not got to signing it" : "");
     fail(attempt, &failure);
 }
 
@@ -151,6 +196,9 @@ static int open_upstream(struct attempt *attempt, const struct endpoint *endpoin
     buf_init(&upstream->unsent, SCRATCH_CIPHER_MAX);
     upstream->addr = endpoint->addr;
     upstream->tls = tls_new(attempt->service->profile, &endpoint->host);
+    if (upstream->tls != NULL && attempt->jobs != NULL) {
+        tls_defer(upstream->tls);
+    }
     attempt->deadline = deadline_new(attempt->loop, on_deadline, attempt);
     if (upstream->tls == NULL || attempt->deadline == NULL) {
         errno = ENOMEM;
@@ -169,7 +217,7 @@ static int open_upstream(struct attempt *attempt, const struct endpoint *endpoin
     return 0;
 }
 
-struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch,
+struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch, struct jobs *jobs,
                               const struct service *service, const struct endpoint *endpoint,
                               const struct attempt_events *events, void *ctx,
                               struct failure *ret_failure)
@@ -181,6 +229,7 @@ struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch,
     }
     attempt->loop = loop;
     attempt->scratch = scratch;
+    attempt->jobs = jobs;
     attempt->service = service;
     attempt->events = events;
     attempt->ctx = ctx;
@@ -228,6 +277,7 @@ void attempt_take(struct attempt *attempt, struct upstream *ret_upstream)
 struct attempt *attempt_cancel(struct attempt *attempt)
 {
     if (attempt != NULL) {
+        offload_cancel(attempt->offload);
         deadline_free(attempt->deadline);
         upstream_close(&attempt->upstream, false);
         free(attempt);

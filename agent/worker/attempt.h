@@ -4,6 +4,7 @@
 #include "base/failure.h"
 #include "tls/tls.h"
 #include "worker/endpoints.h"
+#include "worker/jobs.h"
 #include "worker/scratch.h"
 #include "worker/service.h"
 #include "worker/upstream.h"
@@ -13,16 +14,20 @@
 struct attempt;
 
 /* One of `established` and `failed` is called, once, and neither after attempt_cancel(). Either may
- * cancel the attempt. `rest` is ciphertext behind the handshake, valid during the call only. */
+ * cancel the attempt. The end of our handshake is still held by the upstream: it goes with the
+ * first data, or by upstream_flush(). `rest` is ciphertext behind the handshake, valid during the
+ * call only. */
 struct attempt_events {
     void (*established)(void *ctx, struct attempt *attempt, struct tls_input *rest);
     void (*failed)(void *ctx, struct attempt *attempt, const struct failure *failure);
 };
 
-/* Begins to connect. The handshake has the service's handshake_timeout_ms from the moment that TCP
- * is connected; TCP itself is bounded by whoever started the attempt. Returns NULL, with the
- * failure set, when it fails at once; no event is told then. */
-struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch,
+/* Begins to connect. What of the handshake takes long is done among `jobs`, in turn with other
+ * services; with NULL, all of it is done on the loop. The handshake has the service's
+ * handshake_timeout_ms from the moment that TCP is connected; TCP itself is bounded by whoever
+ * started the attempt. Returns NULL, with the failure set, when it fails at once; no event is told
+ * then. */
+struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch, struct jobs *jobs,
                               const struct service *service, const struct endpoint *endpoint,
                               const struct attempt_events *events, void *ctx,
                               struct failure *ret_failure);
@@ -32,8 +37,8 @@ bool attempt_is_connecting(const struct attempt *attempt);
 
 const struct addr *attempt_addr(const struct attempt *attempt);
 
-/* The session, which has not begun to speak before attempt_start() has returned; until
- * attempt_take(). */
+/* The session, which has not begun to speak before attempt_start() has returned; NULL while a
+ * thread of the pool has it (at a deadline, say), and after attempt_take(). */
 struct tls *attempt_tls(const struct attempt *attempt);
 
 /* When the attempt began, and when TCP was connected, on the clock of uv_hrtime(); 0: it is not. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum step_kind {
+    STEP_REFRESH,
     STEP_SERVE,
     STEP_REMOVE,
     STEP_OPEN,
@@ -101,6 +102,11 @@ int change_serve(struct change *change, struct service *service, bool is_elsewhe
     step->service = service_ref(service);
     step->is_elsewhere = is_elsewhere;
     return 0;
+}
+
+int change_refresh(struct change *change)
+{
+    return add(change, STEP_REFRESH) != NULL ? 0 : -1;
 }
 
 int change_remove(struct change *change, size_t service_id)
@@ -202,10 +208,18 @@ static void serve(struct worker *worker, struct step *step)
     if (*slot == NULL) {
         *slot = cleanup_steal(step->fresh);
     }
-    service_unref((*slot)->service);
-    (*slot)->service = cleanup_steal(step->service);
     if (step->is_elsewhere) {
-        (*slot)->endpoints = endpoints_unref((*slot)->endpoints);
+        slot_resolve(*slot, NULL);
+    }
+    slot_serve(*slot, worker, cleanup_steal(step->service));
+}
+
+static void refresh(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->n_slots; i++) {
+        if (worker->slots[i] != NULL) {
+            slot_refresh(worker->slots[i], worker);
+        }
     }
 }
 
@@ -232,8 +246,7 @@ static void resolve(struct worker *worker, struct step *step)
 {
     struct slot *slot = worker->slots[step->slot];
     if (slot != NULL) { /* it may be gone since the answer was sent */
-        endpoints_unref(slot->endpoints);
-        slot->endpoints = cleanup_steal(step->endpoints);
+        slot_resolve(slot, cleanup_steal(step->endpoints));
         worker->resuming |= !list_empty(&slot->waiting);
     }
 }
@@ -241,6 +254,9 @@ static void resolve(struct worker *worker, struct step *step)
 static void take(struct worker *worker, struct step *step)
 {
     switch (step->kind) {
+    case STEP_REFRESH:
+        refresh(worker);
+        break;
     case STEP_SERVE:
         serve(worker, step);
         break;

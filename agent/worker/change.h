@@ -25,6 +25,9 @@ struct change *change_free(struct change *change);
  * the endpoints that are known are no longer its own. */
 int change_serve(struct change *change, struct service *service, bool is_elsewhere);
 
+/* What was kept of all services for connections to come, tickets and sessions, is given up. */
+int change_refresh(struct change *change);
+
 /* A service is gone: its connections run on, who waits for its endpoints is turned away. Its doors
  * must have been closed, or moved. */
 int change_remove(struct change *change, size_t service_id);

@@ -5,6 +5,8 @@
 #include "net/socket.h"
 #include "worker/attempt.h"
 #include "worker/deadline.h"
+#include "worker/headroom.h"
+#include "worker/tickets.h"
 #include "worker/worker_fields.h"
 
 #include <stdlib.h>
@@ -16,6 +18,7 @@ struct dialer {
     struct worker *worker;
     const struct service *service;
     struct endpoints *endpoints;
+    size_t first;
     const struct dialer_events *events;
     void *ctx;
 
@@ -29,6 +32,42 @@ struct dialer {
     struct addr failed_addr;
     bool failed_connected; /* it had got as far as TLS */
 };
+
+static bool are_equals(const struct endpoint *a, const struct endpoint *b)
+{
+    return name_equal(&a->host, &b->host) && addr_port(&a->addr) == addr_port(&b->addr);
+}
+
+/* The addresses of the first `address` take turns; those of others stand behind it as they are. */
+static const struct endpoint *endpoint_at(const struct dialer *dialer, size_t i)
+{
+    const struct endpoints *endpoints = dialer->endpoints;
+    size_t n = 1;
+    while (n < endpoints->n && are_equals(&endpoints->list[n], &endpoints->list[0])) {
+        n++;
+    }
+    return &endpoints->list[i < n ? (i + dialer->first) % n : i];
+}
+
+/* What earlier sessions with an endpoint have left; NULL: nothing, or the service or its endpoints
+ * are no longer what they were when this one began. */
+static struct resumption *memory_of(const struct dialer *dialer, size_t i)
+{
+    struct slot *slot = dialer->worker->slots[dialer->service->id];
+    bool is_as_before =
+        slot != NULL && slot->service == dialer->service && slot->endpoints == dialer->endpoints;
+    return is_as_before && slot->tickets != NULL ? tickets_of(slot->tickets, endpoint_at(dialer, i))
+                                                 : NULL;
+}
+
+static size_t index_of(const struct dialer *dialer, const struct attempt *attempt)
+{
+    size_t i = 0;
+    while (dialer->attempts[i] != attempt) {
+        i++;
+    }
+    return i;
+}
 
 /* Folds the failure, if it is not a first one. Among many attempts, the evidence of one is of use
  * together with its address. */
@@ -78,14 +117,10 @@ static void note_failure(struct dialer *dialer, const struct addr *addr, bool co
 }
 
 /* Forgets an attempt of which nothing more is to come. */
-static void drop(struct dialer *dialer, struct attempt *attempt)
+static void drop(struct dialer *dialer, size_t i)
 {
-    for (size_t i = 0; i < dialer->n_begun; i++) {
-        if (dialer->attempts[i] == attempt) {
-            dialer->attempts[i] = attempt_cancel(attempt);
-            dialer->n_running--;
-        }
-    }
+    dialer->attempts[i] = attempt_cancel(dialer->attempts[i]);
+    dialer->n_running--;
 }
 
 static bool may_begin(const struct dialer *dialer)
@@ -98,25 +133,39 @@ static void on_failed(void *ctx, struct attempt *attempt, const struct failure *
 
 static const struct attempt_events attempt_events = {on_established, on_failed};
 
+/* False when that failed at once, which was noted. */
+static bool begin(struct dialer *dialer, size_t i)
+{
+    const struct endpoint *endpoint = endpoint_at(dialer, i);
+    struct worker *worker = dialer->worker;
+    struct failure failure;
+    struct attempt *attempt =
+        attempt_start(&worker->loop, &worker->scratch, worker->jobs, dialer->service, endpoint,
+                      &attempt_events, dialer, &failure);
+    dialer->attempts[i] = attempt;
+    if (attempt == NULL) {
+        note_failure(dialer, &endpoint->addr, false, &failure);
+        /* What this host lacks, it lacks for every address. */
+        dialer->budget_spent |=
+            failure.reason == REASON_internal || failure.reason == REASON_limit_reached;
+        return false;
+    }
+    struct resumption *memory = memory_of(dialer, i);
+    if (memory != NULL) {
+        resumption_offer(memory, attempt_tls(attempt));
+    }
+    dialer->n_running++;
+    return true;
+}
+
 /* Begins the next attempt that does not fail at once. */
 static void begin_next(struct dialer *dialer)
 {
     deadline_clear(dialer->pace);
     while (may_begin(dialer)) {
-        const struct endpoint *endpoint = &dialer->endpoints->list[dialer->n_begun];
-        struct failure failure;
-        struct attempt *attempt =
-            attempt_start(&dialer->worker->loop, &dialer->worker->scratch, dialer->service,
-                          endpoint, &attempt_events, dialer, &failure);
-        dialer->attempts[dialer->n_begun++] = attempt;
-        if (attempt != NULL) {
-            dialer->n_running++;
+        if (begin(dialer, dialer->n_begun++)) {
             break;
         }
-        note_failure(dialer, &endpoint->addr, false, &failure);
-        /* What this host lacks, it lacks for every address. */
-        dialer->budget_spent |=
-            failure.reason == REASON_internal || failure.reason == REASON_limit_reached;
     }
     if (may_begin(dialer)) {
         deadline_set(dialer->pace, PACE_MS);
@@ -137,10 +186,11 @@ static void settle(struct dialer *dialer)
     events->lost(ctx, &failure, &addr);
 }
 
-/* What is seen of a backend's certificate, be it refused or not. */
+/* What is seen of a backend's certificate, be it refused or not; nothing, while another thread is
+ * looking at it, or while there is not the memory to look. */
 static void note_certificate(struct account *account, const struct tls *tls)
 {
-    time_t not_after = tls_peer_not_after(tls);
+    time_t not_after = tls != NULL && headroom_is_there() ? tls_peer_not_after(tls) : 0;
     if (not_after != 0) {
         atomic_store_explicit(&account->backend_not_after, not_after, memory_order_relaxed);
     }
@@ -162,18 +212,48 @@ static void on_established(void *ctx, struct attempt *attempt, struct tls_input 
     const struct dialer_events *events = dialer->events;
     void *owner = dialer->ctx;
     struct upstream upstream;
+    struct resumption *memory = memory_of(dialer, index_of(dialer, attempt));
     note_completion(dialer, attempt);
     attempt_take(attempt, &upstream);
+    if (memory != NULL) {
+        upstream.resumption = resumption_ref(memory);
+        resumption_collect(memory, upstream.tls);
+    }
     dialer_cancel(dialer);
     events->won(owner, &upstream, rest);
+}
+
+/* True for a backend that took a session which it could not resume amiss, instead of going on with
+ * a full handshake as it should (RFC 8446 section 4.2.11): without a ticket it may be content. */
+static bool is_about_resumption(const struct attempt *attempt, const struct failure *failure)
+{
+    const struct tls *tls = attempt_tls(attempt);
+    enum side side = reason_side(failure->reason, failure->by_peer);
+    return !attempt_is_connecting(attempt) && tls != NULL && tls_has_offered(tls) &&
+           (side == SIDE_THEY_REFUSED || failure->reason == REASON_upstream_reset ||
+            failure->reason == REASON_tls_protocol);
+}
+
+static bool begin_afresh(struct dialer *dialer, size_t i)
+{
+    struct resumption *memory = memory_of(dialer, i);
+    if (memory != NULL) {
+        resumption_forget(memory);
+    }
+    drop(dialer, i);
+    return begin(dialer, i);
 }
 
 static void on_failed(void *ctx, struct attempt *attempt, const struct failure *failure)
 {
     struct dialer *dialer = ctx;
+    size_t i = index_of(dialer, attempt);
+    if (is_about_resumption(attempt, failure) && begin_afresh(dialer, i)) {
+        return;
+    }
     note_certificate(dialer->service->account, attempt_tls(attempt));
     note_failure(dialer, attempt_addr(attempt), !attempt_is_connecting(attempt), failure);
-    drop(dialer, attempt);
+    drop(dialer, i);
     begin_next(dialer);
     settle(dialer);
 }
@@ -196,7 +276,7 @@ static void on_budget(void *ctx)
         struct attempt *attempt = dialer->attempts[i];
         if (attempt != NULL && attempt_is_connecting(attempt)) {
             note_failure(dialer, attempt_addr(attempt), false, &failure);
-            drop(dialer, attempt);
+            drop(dialer, i);
         }
     }
     settle(dialer);
@@ -219,7 +299,7 @@ static struct dialer *make(struct worker *worker, struct endpoints *endpoints)
 }
 
 struct dialer *dialer_start(struct worker *worker, const struct service *service,
-                            struct endpoints *endpoints, uint64_t budget_ms,
+                            struct endpoints *endpoints, size_t first, uint64_t budget_ms,
                             const struct dialer_events *events, void *ctx,
                             struct failure *ret_failure, struct addr *ret_addr)
 {
@@ -231,6 +311,7 @@ struct dialer *dialer_start(struct worker *worker, const struct service *service
     }
     dialer->worker = worker;
     dialer->service = service;
+    dialer->first = first;
     dialer->events = events;
     dialer->ctx = ctx;
 

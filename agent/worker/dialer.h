@@ -23,12 +23,14 @@ struct dialer_events {
     void (*lost)(void *ctx, const struct failure *failure, const struct addr *addr);
 };
 
-/* Begins to dial. TCP, over all attempts, has `budget_ms`; each handshake has its own time. Failed
- * attempts are logged, if there is more than one endpoint. References the endpoints; the service
- * must outlive the dialer. Returns NULL, with the failure and the address set, when all attempts
- * fail at once; no event is told then. */
+/* Begins to dial, with endpoint number `first`, counted modulo how many of them are of the same
+ * host and port as the first one: those are each other's equals. TCP, over all attempts, has
+ * `budget_ms`; each handshake has its own time. A backend that refuses a session which was to be
+ * resumed is tried again with a full handshake. Failed attempts are logged, if there is more than
+ * one endpoint. References the endpoints; the service must outlive the dialer. Returns NULL, with
+ * the failure and the address set, when all attempts fail at once; no event is told then. */
 struct dialer *dialer_start(struct worker *worker, const struct service *service,
-                            struct endpoints *endpoints, uint64_t budget_ms,
+                            struct endpoints *endpoints, size_t first, uint64_t budget_ms,
                             const struct dialer_events *events, void *ctx,
                             struct failure *ret_failure, struct addr *ret_addr);
 

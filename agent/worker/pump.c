@@ -3,6 +3,7 @@
 #include "net/socket.h"
 #include "worker/relay_fields.h"
 #include "worker/verdict.h"
+#include "worker/warm.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,6 +36,17 @@ static void send_flight(struct relay *relay)
     }
 }
 
+/* Behind our goodbye nothing is left to be done once the caller has all of the backend's stream. */
+static void send_goodbye(struct relay *relay)
+{
+    struct buf *flight = &relay->worker->scratch.flight;
+    int rc = relay->caller_told ? upstream_send_last(&relay->upstream, flight)
+                                : upstream_send(&relay->upstream, flight);
+    if (rc < 0) {
+        fail_send(relay, errno);
+    }
+}
+
 static void pass_on_end(struct relay *relay)
 {
     relay->caller_finished = true;
@@ -42,7 +54,7 @@ static void pass_on_end(struct relay *relay)
     relay->only_goodbye = buf_len(&relay->upstream.unsent) == 0;
     verdict_start_closing(relay); /* before the goodbye, which is nothing to wait for */
     tls_close(relay->upstream.tls, &relay->worker->scratch.flight);
-    send_flight(relay);
+    send_goodbye(relay);
 }
 
 static void encrypt(struct relay *relay, const uint8_t *plain, size_t len)
@@ -61,7 +73,7 @@ static void encrypt(struct relay *relay, const uint8_t *plain, size_t len)
 bool pump_reads_caller(const struct relay *relay)
 {
     return !relay->caller_finished && !relay->failing && !relay->over && relay->send_error == 0 &&
-           buf_len(&relay->upstream.unsent) == 0;
+           !upstream_is_blocked(&relay->upstream);
 }
 
 void pump_up(struct relay *relay)
@@ -83,6 +95,9 @@ void pump_up(struct relay *relay)
 void pump_to_upstream(struct relay *relay)
 {
     size_t before = buf_len(&relay->upstream.unsent);
+    if (before == 0) {
+        return;
+    }
     if (upstream_flush(&relay->upstream) < 0) {
         fail_send(relay, errno);
     } else if (buf_len(&relay->upstream.unsent) < before) {
@@ -111,12 +126,13 @@ void pump_to_caller(struct relay *relay)
     }
 }
 
-static void deliver(struct relay *relay, const uint8_t *plain, size_t len)
+static void deliver(struct relay *relay, const uint8_t *plain, size_t len, bool is_last)
 {
     relay->received += len;
     atomic_fetch_add_explicit(&relay->service->account->received, len, memory_order_relaxed);
     moved(relay);
-    ssize_t n = socket_send(watch_fd(relay->caller), plain, len);
+    int caller = watch_fd(relay->caller);
+    ssize_t n = is_last ? socket_send_last(caller, plain, len) : socket_send(caller, plain, len);
     if (n < 0 && !socket_would_block(errno)) {
         verdict_fail_caller(relay, errno);
         return;
@@ -127,12 +143,32 @@ static void deliver(struct relay *relay, const uint8_t *plain, size_t len)
     }
 }
 
+/* Whoever keeps sessions ready, and has had no luck. */
+static void encourage(const struct relay *relay)
+{
+    const struct slot *slot = relay->worker->slots[relay->service->id];
+    if (slot != NULL && slot->service == relay->service && slot->warm != NULL) {
+        warm_encourage(slot->warm);
+    }
+}
+
 void pump_note_acceptance(struct relay *relay)
 {
-    const struct tls *tls = relay->upstream.tls;
-    if (tls_is_confirmed(tls)) {
-        relay->is_accepted = true;
+    struct upstream *upstream = &relay->upstream;
+    const struct tls *tls = upstream->tls;
+    if (!upstream->is_counted && tls_is_confirmed(tls)) {
+        upstream->is_counted = true;
         account_note_success(relay->service->account, tls_is_resumed(tls));
+        encourage(relay);
+    }
+}
+
+void pump_early(struct relay *relay)
+{
+    struct buf *early = &relay->upstream.early;
+    if (buf_len(early) > 0) {
+        deliver(relay, buf_bytes(early), buf_len(early), false);
+        buf_release(early);
     }
 }
 
@@ -140,14 +176,12 @@ void pump_decrypt(struct relay *relay, struct tls_input *in)
 {
     struct tls *tls = relay->upstream.tls;
     size_t len;
-    enum tls_status status = tls_read(tls, in, &relay->worker->scratch.flight,
-                                      relay->worker->scratch.plain, SCRATCH_PLAIN_MAX, &len);
+    enum tls_status status = upstream_read(&relay->upstream, in, &relay->worker->scratch.flight,
+                                           relay->worker->scratch.plain, SCRATCH_PLAIN_MAX, &len);
     assert(in->len == 0 || status == TLS_CLOSED || status == TLS_FAILED); /* there was room */
-    if (!relay->is_accepted) {
-        pump_note_acceptance(relay);
-    }
+    pump_note_acceptance(relay);
     if (len > 0) {
-        deliver(relay, relay->worker->scratch.plain, len);
+        deliver(relay, relay->worker->scratch.plain, len, status == TLS_CLOSED);
     }
     if (buf_len(&relay->worker->scratch.flight) > 0) {
         relay->only_goodbye = false;

@@ -17,7 +17,10 @@ void pump_down(struct relay *relay);
 /* Counts the handshake, if the backend is known to have accepted us. */
 void pump_note_acceptance(struct relay *relay);
 
-/* The same for ciphertext that was read already. */
+/* What the backend said before there was a caller. */
+void pump_early(struct relay *relay);
+
+/* The same as pump_down() for ciphertext that was read already. */
 void pump_decrypt(struct relay *relay, struct tls_input *in);
 
 /* What the backend's, or the caller's kernel did not take before. */

@@ -193,10 +193,15 @@ void relay_begin(struct relay *relay, struct tls_input *rest)
     watch_hand_over(relay->upstream.watch, on_upstream, relay);
     relay->moved_ms = uv_now(&relay->worker->loop);
     pump_note_acceptance(relay);
+    pump_early(relay);
     if (rest->len > 0) {
         pump_decrypt(relay, rest);
     }
-    pump_up(relay); /* what the caller sent while it waited */
+    pump_up(relay); /* what the caller sent while it waited, */
+    if (relay->upstream.is_held) {
+        pump_to_upstream(
+            relay); /* which takes along the end of our handshake; else that goes alone */
+    }
     set_deadline(relay);
     settle(relay, true);
 }
@@ -218,7 +223,7 @@ bool relay_caller_is_served(const struct relay *relay)
 
 bool relay_is_accepted(const struct relay *relay)
 {
-    return relay->is_accepted;
+    return relay->upstream.is_counted;
 }
 
 bool relay_is_quiet(const struct relay *relay, uint64_t ms)

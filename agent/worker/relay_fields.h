@@ -24,7 +24,6 @@ struct relay {
     uint64_t look_ms;     /* the last wait for the caller's kernel to take the last bytes */
     size_t undelivered;   /* of what finished sides had sent, when that was last looked at */
 
-    bool is_accepted;       /* the backend has confirmed the session, which was counted */
     bool caller_finished;   /* the caller's end of file was read, and passed on as close_notify */
     bool caller_hung_up;    /* told of while we were not reading */
     bool upstream_finished; /* the backend's stream is complete */

@@ -22,6 +22,11 @@ struct service {
 
     uint64_t max_connections;
     bool truncation_is_eof;
+
+    bool session_reuse;
+    unsigned prewarm;  /* sessions kept ready, by each worker */
+    bool prewarm_auto; /* as many as the callers need, instead */
+    uint64_t prewarm_max_age_ms;
 };
 
 /* Makes a service with all else zero, and one reference. `profile` and `account` are referenced.

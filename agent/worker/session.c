@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "net/socket.h"
 #include "worker/session_fields.h"
+#include "worker/warm.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +34,13 @@ static bool is_of_backend(const struct failure *failure)
            failure->reason != REASON_idle_timeout && failure->reason != REASON_close_timeout;
 }
 
-static void log_relay(struct log_line *line, const struct relay *relay)
+static void log_relay(struct log_line *line, const struct relay *relay, bool is_warm)
 {
     const struct tls *tls = relay_tls(relay);
     log_text(line, "tls", tls_version(tls));
     log_text(line, "cipher", tls_cipher(tls));
     log_bool(line, "resumed", tls_is_resumed(tls));
+    log_bool(line, "warm", is_warm);
     log_text(line, "renegotiation", tls_has_declined(tls) ? "declined" : NULL);
     log_number(line, "sent", relay_sent(relay));
     log_number(line, "received", relay_received(relay));
@@ -96,7 +98,7 @@ static void tell_end(const struct session *session, const struct failure *failur
         log_text(&line, "upstream", addr_format(&session->upstream_addr, text));
     }
     if (session->relay != NULL) {
-        log_relay(&line, session->relay);
+        log_relay(&line, session->relay, session->is_warm);
     }
     log_seconds(&line, "duration", uv_now(&session->worker->loop) - session->accepted_ms);
     log_reason(&line, failure->reason, failure->by_peer);
@@ -148,10 +150,8 @@ static void on_relay_ended(void *ctx, const struct failure *failure)
     finish(ctx, &copy);
 }
 
-static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
+static void begin_relay(struct session *session, struct upstream *upstream, struct tls_input *rest)
 {
-    struct session *session = ctx;
-    session->dialer = NULL;
     session->upstream_addr = upstream->addr;
     session->relay = relay_new(session->worker, session->service, session->caller, upstream,
                                on_relay_ended, session);
@@ -160,6 +160,13 @@ static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
         return;
     }
     relay_begin(session->relay, rest);
+}
+
+static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
+{
+    struct session *session = ctx;
+    session->dialer = NULL;
+    begin_relay(session, upstream, rest);
 }
 
 static void on_lost(void *ctx, const struct failure *failure, const struct addr *addr)
@@ -223,6 +230,19 @@ static void adopt(struct session *session, struct service *service)
     session->service = service;
 }
 
+/* True when a session that was kept ready serves the caller. */
+static bool take_warm(struct session *session, const struct slot *slot)
+{
+    struct tls_input nothing = {0};
+    struct upstream upstream;
+    if (slot->warm == NULL || !warm_take(slot->warm, &upstream)) {
+        return false;
+    }
+    session->is_warm = true;
+    begin_relay(session, &upstream, &nothing);
+    return true;
+}
+
 static void dial(struct session *session, const struct slot *slot)
 {
     static const struct dialer_events events = {on_won, on_lost};
@@ -234,8 +254,12 @@ static void dial(struct session *session, const struct slot *slot)
         return;
     }
     session_set_end(session);
-    session->dialer = dialer_start(session->worker, session->service, endpoints, budget_of(session),
-                                   &events, session, &failure, &session->upstream_addr);
+    if (take_warm(session, slot)) {
+        return;
+    }
+    session->dialer =
+        dialer_start(session->worker, session->service, endpoints, 0, budget_of(session), &events,
+                     session, &failure, &session->upstream_addr);
     if (session->dialer == NULL) {
         finish(session, &failure);
     }

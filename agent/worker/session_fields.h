@@ -21,6 +21,7 @@ struct session {
 
     struct addr caller_addr, upstream_addr; /* upstream_addr.len 0: none was reached */
     struct watch *caller;
+    bool is_warm;              /* it began with a session that was kept ready */
     bool has_place;            /* among the service's max_connections */
     struct deadline *deadline; /* of the wait for endpoints, later of the life time or terms */
     uint64_t accepted_ms;

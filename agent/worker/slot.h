@@ -9,10 +9,27 @@ struct slot {
     struct service *service;     /* a reference; NULL: not served */
     struct endpoints *endpoints; /* a reference; NULL: not known yet */
     struct list waiting;         /* sessions that wait for them */
+    struct tickets *tickets;     /* owned; of `service`; NULL: memory was out */
+    struct warm *warm;           /* owned; of `service`; NULL: no session is kept ready */
 };
+
+struct worker;
 
 /* Makes an empty slot. NULL when memory is out. */
 struct slot *slot_new(void);
+
+/* From now on it is this service, of which a reference is taken over. Nothing of what was before
+ * serves it. */
+void slot_serve(struct slot *slot, struct worker *worker, struct service *service);
+
+/* From now on these are its endpoints, of which a reference is taken over; NULL: not known. */
+void slot_resolve(struct slot *slot, struct endpoints *endpoints);
+
+/* Forgets tickets and closes sessions that were kept ready; new ones are made. */
+void slot_refresh(struct slot *slot, struct worker *worker);
+
+/* Closes the sessions that are kept ready, for good. */
+void slot_close(struct slot *slot);
 
 /* Nobody may wait in it any more. Accepts NULL; returns NULL. */
 struct slot *slot_free(struct slot *slot);

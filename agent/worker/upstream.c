@@ -4,21 +4,52 @@
 
 #include <errno.h>
 
+typedef ssize_t send_how(int fd, const void *bytes, size_t len);
+
 /* Returns the number of bytes taken, 0 when the kernel's buffer is full, or -1. */
-static ssize_t offer(const struct upstream *upstream, const struct buf *buf)
+static ssize_t offer(const struct upstream *upstream, const struct buf *buf, send_how *how)
 {
     if (buf_len(buf) == 0) {
         return 0;
     }
-    ssize_t n = socket_send(watch_fd(upstream->watch), buf_bytes(buf), buf_len(buf));
+    ssize_t n = how(watch_fd(upstream->watch), buf_bytes(buf), buf_len(buf));
     return n < 0 && socket_would_block(errno) ? 0 : n;
 }
 
-int upstream_send(struct upstream *upstream, struct buf *flight)
+int upstream_hold(struct upstream *upstream, struct buf *flight)
+{
+    int rc = buf_append(&upstream->unsent, buf_bytes(flight), buf_len(flight));
+    upstream->is_held = rc == 0 && buf_len(&upstream->unsent) > 0;
+    errno = rc < 0 ? ENOMEM : errno;
+    buf_clear(flight);
+    return rc;
+}
+
+bool upstream_is_blocked(const struct upstream *upstream)
+{
+    return buf_len(&upstream->unsent) > 0 && !upstream->is_held;
+}
+
+/* What is held goes first, in the same piece. */
+static int send_held(struct upstream *upstream, struct buf *flight)
+{
+    int rc = buf_append(&upstream->unsent, buf_bytes(flight), buf_len(flight));
+    buf_clear(flight);
+    if (rc < 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return upstream_flush(upstream);
+}
+
+static int send_by(struct upstream *upstream, struct buf *flight, send_how *how)
 {
     int rc = 0;
+    if (upstream->is_held) {
+        return send_held(upstream, flight);
+    }
     if (buf_len(&upstream->unsent) == 0) {
-        ssize_t n = offer(upstream, flight);
+        ssize_t n = offer(upstream, flight, how);
         if (n < 0) {
             rc = -1;
         } else {
@@ -33,9 +64,20 @@ int upstream_send(struct upstream *upstream, struct buf *flight)
     return rc;
 }
 
+int upstream_send(struct upstream *upstream, struct buf *flight)
+{
+    return send_by(upstream, flight, socket_send);
+}
+
+int upstream_send_last(struct upstream *upstream, struct buf *flight)
+{
+    return send_by(upstream, flight, socket_send_last);
+}
+
 int upstream_flush(struct upstream *upstream)
 {
-    ssize_t n = offer(upstream, &upstream->unsent);
+    upstream->is_held = false;
+    ssize_t n = offer(upstream, &upstream->unsent, socket_send);
     if (n < 0) {
         return -1;
     }
@@ -46,6 +88,20 @@ int upstream_flush(struct upstream *upstream)
     return 0;
 }
 
+enum tls_status upstream_read(struct upstream *upstream, struct tls_input *in, struct buf *out,
+                              uint8_t *plain, size_t size, size_t *ret_len)
+{
+    enum tls_status status = tls_read(upstream->tls, in, out, plain, size, ret_len);
+    if (upstream->resumption == NULL) {
+        return status;
+    }
+    resumption_collect(upstream->resumption, upstream->tls);
+    if (status == TLS_FAILED && !tls_is_confirmed(upstream->tls)) {
+        resumption_forget(upstream->resumption);
+    }
+    return status;
+}
+
 void upstream_close(struct upstream *upstream, bool abort)
 {
     if (upstream->watch != NULL && abort) {
@@ -53,5 +109,7 @@ void upstream_close(struct upstream *upstream, bool abort)
     }
     upstream->watch = watch_close(upstream->watch);
     upstream->tls = tls_free(upstream->tls);
+    upstream->resumption = resumption_unref(upstream->resumption);
     buf_release(&upstream->unsent);
+    buf_release(&upstream->early);
 }

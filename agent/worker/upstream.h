@@ -4,6 +4,7 @@
 
 #include "base/addr.h"
 #include "base/buf.h"
+#include "tls/resumption.h"
 #include "tls/tls.h"
 #include "worker/watch.h"
 
@@ -13,15 +14,37 @@ struct upstream {
     struct watch *watch;
     struct tls *tls;
     struct buf unsent;
+    bool is_held; /* `unsent` has not been offered to the kernel yet: it takes along what comes next
+                   */
+    bool is_counted;  /* the backend has accepted us, which was counted as a handshake */
+    struct buf early; /* plaintext that came before there was a caller to have it */
     struct addr addr;
+    struct resumption
+        *resumption; /* a reference: where what the session leaves goes; may be NULL */
 };
 
-/* Sends `flight` behind what is unsent, keeps what the kernel does not take, and leaves `flight`
- * empty. Returns -1, with errno set, when the socket or memory failed. */
+/* Sends `flight` behind what is unsent or was held, keeps what the kernel does not take, and leaves
+ * `flight` empty. Returns -1, with errno set, when the socket or memory failed. */
 int upstream_send(struct upstream *upstream, struct buf *flight);
+
+/* The same where the upstream is closed at once, if all was taken. */
+int upstream_send_last(struct upstream *upstream, struct buf *flight);
+
+/* Keeps `flight`, and leaves it empty, to be sent together with what comes next, or by
+ * upstream_flush(). Returns -1 when memory is out. */
+int upstream_hold(struct upstream *upstream, struct buf *flight);
+
+/* True while the kernel does not take what is unsent. */
+bool upstream_is_blocked(const struct upstream *upstream);
 
 /* Sends what is unsent, as far as the kernel takes it. Returns -1 with errno set. */
 int upstream_flush(struct upstream *upstream);
+
+/* Takes what the backend sent, decrypts it into `plain`, as tls_read(), and keeps what it leaves
+ * for sessions to come; a session that the backend refuses leaves nothing, nor do those before it.
+ */
+enum tls_status upstream_read(struct upstream *upstream, struct tls_input *in, struct buf *out,
+                              uint8_t *plain, size_t size, size_t *ret_len);
 
 /* Closes and frees all of it. With `abort` the backend sees a reset, not an end of file. Accepts an
  * upstream that was never opened. */

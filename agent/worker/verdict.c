@@ -18,6 +18,8 @@ void verdict_end(struct relay *relay, enum reason reason, const char *detail)
     }
 }
 
+#define UNKNOWN SIZE_MAX
+
 /* Bytes of streams that have come to their end here, but not yet there. */
 static size_t undelivered(const struct relay *relay)
 {
@@ -34,7 +36,7 @@ static size_t undelivered(const struct relay *relay)
 
 void verdict_start_closing(struct relay *relay)
 {
-    relay->undelivered = undelivered(relay);
+    relay->undelivered = UNKNOWN; /* most connections are over before it matters */
     if (relay->close_by_ms == 0) {
         relay->close_by_ms = uv_now(&relay->worker->loop) + relay->service->close_timeout_ms;
     }
@@ -43,7 +45,7 @@ void verdict_start_closing(struct relay *relay)
 void verdict_look_at_closing(struct relay *relay)
 {
     size_t left = undelivered(relay);
-    if (left < relay->undelivered) {
+    if (relay->undelivered != UNKNOWN && left < relay->undelivered) {
         relay->close_by_ms = uv_now(&relay->worker->loop) + relay->service->close_timeout_ms;
     }
     relay->undelivered = left;

@@ -1,5 +1,9 @@
-/* A descriptor in a worker's event loop: tells its owner when it is ready, and owns the descriptor.
- * Level-triggered: what was not read is told again. */
+/* A descriptor in an event loop: tells its owner when it is ready, and owns the descriptor.
+ * Level-triggered: what was not read is told again.
+ *
+ * The descriptors of a loop share an epoll set of their own beside libuv's: uv_poll_t costs two
+ * system calls for each change of what is wanted, the first of which fails, and four for each new
+ * descriptor. Here a change costs one, and none when less is wanted than before. */
 #pragma once
 
 #include <uv.h>
@@ -10,7 +14,8 @@ enum {
     WATCH_HANGUP = 4, /* the peer has finished or is gone; without reading */
 };
 
-/* An error on the descriptor is told as all that is wanted at once: the next operation finds it. */
+/* An error on the descriptor is told as all that is wanted at once, and nothing is wanted any more:
+ * the next operation finds it. */
 typedef void watch_ready(void *ctx, unsigned events);
 
 struct watch;
@@ -28,3 +33,10 @@ int watch_fd(const struct watch *watch);
 
 /* Closes the descriptor; the owner is not told of anything again. Accepts NULL; returns NULL. */
 struct watch *watch_close(struct watch *watch);
+
+/* Runs a loop as uv_run() with UV_RUN_DEFAULT does, but waits in the set of the descriptors, of
+ * which libuv's is one: a turn that only moves bytes is a single epoll_wait. All watches must have
+ * been closed by its end. watch_prepare_loop() is to be called before; it returns -1, with errno
+ * set, when there cannot be a set. */
+int watch_prepare_loop(uv_loop_t *loop);
+void watch_run_loop(uv_loop_t *loop);

@@ -1,22 +1,25 @@
 /* How a worker lives.
  *
- * Its thread runs one libuv loop and touches nothing that another thread writes, but for what the
- * control thread puts into the mailbox, a few atomic flags, and the services' accounts. Whatever
- * the control thread wants done, it leaves there and rings the bell, an uv_async_t; the letters are
- * read first, then the flags, so that what was sent before a flag was set is done before it.
- * Services, endpoints and profiles are immutable and reference-counted: a connection keeps what it
- * began with. Nothing here waits for a lock, for DNS or for a file. */
+ * Its thread runs one libuv loop, from watch_run_loop(), and touches nothing that another thread
+ * writes, but for what the control thread puts into the mailbox, a few atomic flags, and the
+ * services' accounts. Whatever the control thread wants done, it leaves there and rings the bell,
+ * an uv_async_t; the letters are read first, then the flags, so that what was sent before a flag
+ * was set is done before it. Services, endpoints and profiles are immutable and reference-counted:
+ * a connection keeps what it began with. Nothing here waits for a lock, for DNS or for a file. */
 #include "worker/worker.h"
 
 #include "base/log.h"
 #include "worker/acceptor.h"
 #include "worker/session.h"
+#include "worker/watch.h"
 #include "worker/worker_fields.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* Memory is given back when so many connections have been open at once, and most of them have been
  * gone for so long. */
@@ -106,12 +109,31 @@ void worker_leave(struct worker *worker, struct list *session)
     worker_tell_if_drained(worker);
 }
 
+bool worker_has_descriptor(uint64_t below)
+{
+    int fd = eventfd(0, EFD_CLOEXEC); /* the cheapest kind */
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0 && (uint64_t)fd < below;
+}
+
+static void close_slots(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->n_slots; i++) {
+        if (worker->slots[i] != NULL) {
+            slot_close(worker->slots[i]);
+        }
+    }
+}
+
 static void drain(struct worker *worker)
 {
     if (worker->draining) {
         return;
     }
     worker->draining = true;
+    close_slots(worker);
     LIST_EACH_SAFE (acceptor, &worker->acceptors) {
         acceptor_drain(acceptor);
     }
@@ -131,6 +153,7 @@ static void stop(struct worker *worker)
         acceptor_stop(worker->acceptors.next);
     }
     cut(worker);
+    close_slots(worker);
     while (!list_empty(&worker->retirements)) {
         retirement_free(list_item(worker->retirements.next, struct retirement, link));
     }
@@ -166,7 +189,8 @@ static void *run(void *ctx)
     struct worker *worker = ctx;
     pthread_setname_np(pthread_self(), "worker");
     worker->give_back = deadline_new(&worker->loop, on_give_back, worker); /* may be missing */
-    uv_run(&worker->loop, UV_RUN_DEFAULT); /* until stop() has closed the last handle */
+    /* Until stop() has closed the last handle, and the last job is over. */
+    watch_run_loop(&worker->loop);
     return NULL;
 }
 
@@ -190,6 +214,7 @@ static struct worker *make(unsigned n_peers, struct worker_watcher watcher)
         worker->n_peers = n_peers;
         worker->most_fds = most_descriptors();
         worker->watcher = watcher;
+        worker->jobs = jobs_new(&worker->loop);
         list_init(&worker->acceptors);
         list_init(&worker->sessions);
         list_init(&worker->retirements);
@@ -208,6 +233,7 @@ static void free_worker(struct worker *worker)
         letter = next;
     }
     scratch_release(&worker->scratch);
+    jobs_free(worker->jobs);
     free(worker->slots);
     free(worker);
 }
@@ -218,6 +244,11 @@ static int start_loop(struct worker *worker)
     if (error != 0) {
         return error;
     }
+    if (watch_prepare_loop(&worker->loop) < 0) {
+        error = errno;
+        uv_loop_close(&worker->loop);
+        return error;
+    }
     error = -uv_async_init(&worker->loop, &worker->bell, on_bell);
     if (error == 0) {
         worker->bell.data = worker;
@@ -226,8 +257,8 @@ static int start_loop(struct worker *worker)
             return 0;
         }
         uv_close((uv_handle_t *)&worker->bell, NULL);
-        uv_run(&worker->loop, UV_RUN_DEFAULT);
     }
+    watch_run_loop(&worker->loop);
     uv_loop_close(&worker->loop);
     return error;
 }
@@ -239,7 +270,8 @@ struct worker *worker_start(unsigned n_peers, struct worker_watcher watcher)
         errno = ENOMEM;
         return NULL;
     }
-    int error = scratch_init(&worker->scratch) == 0 ? start_loop(worker) : ENOMEM;
+    bool has_memory = scratch_init(&worker->scratch) == 0 && worker->jobs != NULL;
+    int error = has_memory ? start_loop(worker) : ENOMEM;
     if (error != 0) {
         free_worker(worker);
         errno = error;

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "worker/deadline.h"
+#include "worker/jobs.h"
 #include "worker/scratch.h"
 #include "worker/slot.h"
 #include "worker/worker.h"
@@ -32,6 +33,7 @@ struct worker {
     bool resuming; /* sessions that waited for endpoints are still to be dialled */
 
     struct scratch scratch;
+    struct jobs *jobs;
 
     /* Written by the control thread, read by the worker's. */
     struct mailbox mailbox;
@@ -45,6 +47,10 @@ struct worker {
 
 /* To be called when an acceptor or a session is gone. */
 void worker_tell_if_drained(struct worker *worker);
+
+/* True when a new descriptor's number would be less than `below`: the kernel gives out the lowest
+ * that is free. */
+bool worker_has_descriptor(uint64_t below);
 
 /* Enters a session into the worker's books, and takes it out again. */
 void worker_enter(struct worker *worker, struct list *session);

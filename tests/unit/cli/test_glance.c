@@ -30,7 +30,8 @@ static const char services[] =
     "'endpoints': ['10.0.0.1:443'], 'dns': {'age_seconds': 12.0, 'failure': null},"
     "'connections': {'active': 3, 'opened': 120, 'limit': 10000, 'ended': {'ok': 117}},"
     "'bytes': {'sent': 1234, 'received': 5678901},"
-    "'handshakes': {'full': 120, 'resumed': 0, 'failed': {}}, 'attempts_failed': {},"
+    "'handshakes': {'full': 100, 'resumed': 20, 'failed': {}}, 'attempts_failed': {},"
+    "'warm': {'ready': 2, 'used': 90, 'aged': 7, 'closed': 1, 'failed': 0, 'dropped': 3},"
     "'last_success': null, 'last_failure': null,"
     "'days_left': {'own': 81, 'ca': 3000, 'backend': 45},"
     "'backend_not_after': '2027-01-05T00:00:00Z', 'held': null},"
@@ -40,6 +41,7 @@ static const char services[] =
     "'connections': {'active': 0, 'opened': 14, 'limit': 10, 'ended': {'cert_expired': 14}},"
     "'bytes': {'sent': 0, 'received': 0},"
     "'handshakes': {'full': 0, 'resumed': 0, 'failed': {'cert_expired': 14}},"
+    "'warm': {'ready': 0, 'used': 0, 'aged': 0, 'closed': 0, 'failed': 0, 'dropped': 0},"
     "'attempts_failed': {'cert_expired': 14, 'connect_refused': 2}, 'last_success': null,"
     "'last_failure': {'time': '2026-11-21T11:59:50Z', 'age_seconds': 12.9,"
     "'reason': 'cert_expired', 'side': 'we_refused', 'detail': 'CN=pay is valid until yesterday',"
@@ -148,6 +150,24 @@ static void all_about_a_service(void **state)
                  "    ca           /pki/ca.crt: 12 days left\n"
                  "    backend      expired on 2026-11-20\n"
                  "    held back    it keeps what it had: the backend refuses the new one\n");
+    document_free(document);
+    json_decref(root);
+}
+
+static void resumed_and_warm_sessions(void **state)
+{
+    (void)state;
+    json_t *root = make_root();
+    struct document *document = parse(root);
+    const bool chosen[] = {true, false};
+    struct paper paper;
+    paper_open(&paper, 80);
+    glance_print_chosen(document, chosen, &paper.sheet);
+    char *text = paper_close(&paper);
+    assert_non_null(strstr(text, "    handshakes   100 full, 20 resumed (17%)\n"
+                                 "    warm         2 ready, 90 used, 7 aged, 1 closed, 0 failed, "
+                                 "3 dropped\n"));
+    free(text);
     document_free(document);
     json_decref(root);
 }
@@ -299,6 +319,7 @@ int main(void)
         cmocka_unit_test(the_page_at_80_columns),
         cmocka_unit_test(a_wide_page_has_a_column_for_failures),
         cmocka_unit_test(all_about_a_service),
+        cmocka_unit_test(resumed_and_warm_sessions),
         cmocka_unit_test(the_document_is_printed_and_filtered),
         cmocka_unit_test(a_refused_reload_is_told),
         cmocka_unit_test(values_of_a_wrong_type_do_no_harm),

@@ -65,6 +65,25 @@ static void a_bad_value_is_refused(void **state)
         {"max_connections = 18446744073709551617",
          "max_connections = \"18446744073709551617\": this is not a number in range; write one "
          "from 1 to 1000000"},
+        {"session_reuse = auto",
+         "session_reuse = \"auto\": this is neither yes nor no; write one of them"},
+        {"prewarm = many", "prewarm = \"many\": this is not a number in range; write one from 0 to "
+                           "1000, or auto"},
+        {"prewarm = -1", "prewarm = \"-1\": this is not a number in range; write one from 0 to "
+                         "1000, or auto"},
+        {"prewarm = 1001", "prewarm = \"1001\": this is not a number in range; write one from 0 to "
+                           "1000, or auto"},
+        {"prewarm = 4294967295", "prewarm = \"4294967295\": this is not a number in range; write "
+                                 "one from 0 to 1000, or auto"},
+        {"prewarm =", "prewarm has no value; write one or remove the line"},
+        {"prewarm_max_age = 0", "prewarm_max_age = \"0\": this is not a duration; write 1s to 1h "
+                                "with its unit, as in 30s"},
+        {"prewarm_max_age = 999ms", "prewarm_max_age = \"999ms\": this is not a duration in range; "
+                                    "write 1s to 1h with its unit, as in 30s"},
+        {"prewarm_max_age = 61m", "prewarm_max_age = \"61m\": this is not a duration in range; "
+                                  "write 1s to 1h with its unit, as in 30s"},
+        {"prewarm_max_age = off", "prewarm_max_age = \"off\": this is not a duration; write 1s to "
+                                  "1h with its unit, as in 30s"},
         {"retire = 0s", "retire = \"0s\": this is not a duration in range; write 1ms to 100d with "
                         "its unit, as in 500ms or 30s, or never or drain"},
         {"canary = maybe",
@@ -198,8 +217,7 @@ static void what_is_not_built_is_refused(void **state)
     static const struct {
         const char *section, *line;
     } cases[] = {
-        {"defaults", "session_reuse = yes"}, {"defaults", "prewarm = 0"},
-        {"service b", "allow_users = root"}, {"service b", "allow_groups = root"},
+        {"defaults", "allow_users = root"},  {"service b", "allow_groups = root"},
         {"service b", "health_check = off"}, {"service b", "health_interval = 5s"},
         {"service b", "health_rise = 2"},    {"service b", "health_fall = 2"},
         {"service b", "proxy_protocol ="},
@@ -503,6 +521,9 @@ static void standard_values_are_filled_in(void **state)
     assert_int_equal(service->tls_min, 12);
     assert_int_equal(service->tls_max, 13);
     assert_null(service->priority);
+    assert_true(service->session_reuse);
+    assert_int_equal(service->prewarm, 0);
+    assert_int_equal(service->prewarm_max_age_ms, 30000);
     assert_int_equal(service->connect_timeout_ms, 5000);
     assert_int_equal(service->handshake_timeout_ms, 5000);
     assert_int_equal(service->idle_timeout_ms, 600000);
@@ -528,7 +549,8 @@ static void values_are_read(void **state)
         "1.2.3.4\n"
         "pin = sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\nalpn = h2 , http/1.1\n"
         "tls_min = 1.3\npriority = NORMAL:-VERS-ALL\nidle_timeout = off\nmax_lifetime = 2h\n"
-        "truncation = eof\nallow_common_name = yes\ncanary = require\nretire = drain\n");
+        "truncation = eof\nallow_common_name = yes\ncanary = require\nretire = drain\n"
+        "session_reuse = no\nprewarm = auto\nprewarm_max_age = 1h\n");
     const struct config_service *service = &fixture.config->services[0];
     const struct config_certificate *certificate = &fixture.config->certificates[0];
     char cwd[128], path[256];
@@ -569,6 +591,9 @@ static void values_are_read(void **state)
     assert_true(service->allow_common_name);
     assert_int_equal(service->canary, CONFIG_CANARY_REQUIRE);
     assert_true(service->retire_ms == CONFIG_RETIRE_DRAIN);
+    assert_false(service->session_reuse);
+    assert_true(service->prewarm == CONFIG_PREWARM_AUTO);
+    assert_int_equal(service->prewarm_max_age_ms, 3600000);
     fixture_release(&fixture);
 }
 

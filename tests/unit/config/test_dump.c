@@ -30,7 +30,8 @@ static void defaults_are_expanded(void **state)
                               "socket_mode = 0600\naddress = api.example.com:443\n"
                               "balance = failover\ntls_mode = mtls\ncertificate = g\nca = /ca\n"
                               "sni = off\nallow_common_name = no\nalpn = h2\nalpn = http/1.1\n"
-                              "tls_min = 1.2\ntls_max = 1.3\nconnect_timeout = 5s\n"
+                              "tls_min = 1.2\ntls_max = 1.3\nsession_reuse = yes\n"
+                              "prewarm = 0\nprewarm_max_age = 30s\nconnect_timeout = 5s\n"
                               "handshake_timeout = 5s\nidle_timeout = 10m\nclose_timeout = 10s\n"
                               "truncation = reset\nmax_connections = 10000\nmax_lifetime = off\n"
                               "canary = yes\nretire = never\n");
@@ -55,9 +56,10 @@ static void a_dump_reads_back_to_the_same(void **state)
         "priority = NORMAL:-VERS-ALL\nidle_timeout = off\nmax_lifetime = 2h\n"
         "connect_timeout = 1500ms\ntruncation = eof\nmax_connections = 1\n"
         "crl = one.crl, https://crl.example.com:8443/%7Eca/a.crl?x=1\ncrl = HTTP://[2001:DB8::1]\n"
-        "canary = require\nretire = 90m\n"
+        "canary = require\nretire = 90m\nsession_reuse = off\nprewarm = auto\n"
         "[service b]\nlisten = [::1]:1\naddress = b.example:1\nca = system\ntls_mode = tls\n"
-        "listen = systemd:b@1.socket\ncanary = no\nretire = drain\n");
+        "listen = systemd:b@1.socket\ncanary = no\nretire = drain\nprewarm = 1000\n"
+        "prewarm_max_age = 1500ms\n");
     char *first = dump(fixture.config);
     assert_non_null(strstr(first, "\n[certificate h]\npkcs12 = /"));
     assert_non_null(strstr(first, "/h.pfx\npassword_file = /"));

@@ -42,6 +42,8 @@ static void spelling_and_place_do_not_count(void **state)
         {BASE, BASE},
         {BASE, "address = API.Example.com.:443\ncanary = yes\n" FIXTURE_LISTEN},
         {BASE "idle_timeout = 60s\n", BASE "idle_timeout = 1m\n"},
+        {BASE "prewarm = 0\nprewarm_max_age = 60s\n",
+         BASE "prewarm_max_age = 1m\nsession_reuse = on\n"},
         {BASE "alpn = a,b\n", BASE "alpn = a\nalpn = b\n"},
         {BASE "ca = //ca\n", BASE "ca = //ca\n"},
         {BASE "tls_mode = tls\n", BASE "tls_mode = tls\ncertificate = h\n"},
@@ -88,6 +90,10 @@ static void every_key_counts(void **state)
         "canary = require",
         "retire = drain",
         "retire = 1h",
+        "session_reuse = no",
+        "prewarm = 1",
+        "prewarm = auto",
+        "prewarm_max_age = 31s",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         char after[256];

@@ -145,6 +145,12 @@ static inline void fixture_traffic(struct account *account)
     account->resumed = 20;
     account->backend_not_after = NOW + 45 * DAY;
     account->succeeded_ms = NOW_MS - 2000;
+    account->warm.ready = 4;
+    account->warm.used = 90;
+    account->warm.aged = 7;
+    account->warm.closed = 1;
+    account->warm.failed = 2;
+    account->warm.dropped = 3;
     for (unsigned i = 0; i < 117; i++) {
         tally_add(account->connections, REASON_ok, false);
         histogram_add(&account->connecting, 700 + 10 * i);

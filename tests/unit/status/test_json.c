@@ -73,9 +73,11 @@ static void test_all_keys_are_there(void **state)
     for (size_t i = 0; i < N_SERVICES; i++) {
         json_t *service = service_of(root, i);
         EXPECT_KEYS(service, "name", "state", "listen", "address", "certificate", "ca", "endpoints",
-                    "dns", "connections", "bytes", "handshakes", "attempts_failed", "last_success",
-                    "last_failure", "days_left", "backend_not_after", "held");
+                    "dns", "connections", "bytes", "handshakes", "warm", "attempts_failed",
+                    "last_success", "last_failure", "days_left", "backend_not_after", "held");
         EXPECT_KEYS(json_object_get(service, "connections"), "active", "opened", "limit", "ended");
+        EXPECT_KEYS(json_object_get(service, "warm"), "ready", "used", "aged", "closed", "failed",
+                    "dropped");
         EXPECT_KEYS(json_object_get(service, "days_left"), "own", "ca", "backend");
     }
     json_decref(root);
@@ -103,6 +105,23 @@ static void test_a_service_that_works(void **state)
     assert_int_equal(own, 81);
     assert_int_equal(ca, 12); /* the least of its CAs */
     assert_int_equal(backend, 45);
+    json_decref(root);
+}
+
+static void test_resumed_and_warm_sessions(void **state)
+{
+    int full, resumed, warm[6];
+    (void)state;
+    json_t *root = parse(json_status(&fixture.view));
+    assert_int_equal(json_unpack(service_of(root, ORDERS),
+                                 "{s:{s:i, s:i}, s:{s:i, s:i, s:i, s:i, s:i, s:i}}", "handshakes",
+                                 "full", &full, "resumed", &resumed, "warm", "ready", &warm[0],
+                                 "used", &warm[1], "aged", &warm[2], "closed", &warm[3], "failed",
+                                 &warm[4], "dropped", &warm[5]),
+                     0);
+    assert_int_equal(full, 100);
+    assert_int_equal(resumed, 20);
+    assert_memory_equal(warm, ((int[]){4, 90, 7, 1, 2, 3}), sizeof(warm));
     json_decref(root);
 }
 
@@ -242,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_all_keys_are_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_service_that_works, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resumed_and_warm_sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_service_that_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_unknown_is_null, setup, teardown),
         cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),

@@ -59,6 +59,12 @@ static void test_a_service_s_counters(void **state)
         "mtls_agent_received_bytes_total{service=\"orders\"} 987654321",
         "mtls_agent_handshakes_total{service=\"orders\",kind=\"full\"} 100",
         "mtls_agent_handshakes_total{service=\"orders\",kind=\"resumed\"} 20",
+        "mtls_agent_warm_sessions{service=\"orders\"} 4",
+        "mtls_agent_warm_sessions_ended_total{service=\"orders\",result=\"used\"} 90",
+        "mtls_agent_warm_sessions_ended_total{service=\"orders\",result=\"aged\"} 7",
+        "mtls_agent_warm_sessions_ended_total{service=\"orders\",result=\"closed\"} 1",
+        "mtls_agent_warm_sessions_ended_total{service=\"orders\",result=\"failed\"} 2",
+        "mtls_agent_warm_sessions_ended_total{service=\"orders\",result=\"dropped\"} 3",
         "mtls_agent_service_state{service=\"orders\",state=\"ok\"} 1",
         "mtls_agent_service_state{service=\"payments\",state=\"failing\"} 1",
         "mtls_agent_service_state{service=\"payments\",state=\"ok\"} 0",
@@ -90,6 +96,18 @@ static void test_what_has_not_happened_has_no_sample(void **state)
     assert_null(strstr(text, "mtls_agent_dns_age_seconds{service=\"inventory\"}"));
     assert_null(strstr(text, "mtls_agent_handshakes_failed_total{"));
     EXPECT_LINE(text, "# TYPE mtls_agent_handshakes_failed_total counter");
+    assert_null(strstr(text, "mtls_agent_warm_sessions{service=\"inventory\"}"));
+    assert_null(strstr(text, "mtls_agent_warm_sessions_ended_total{service=\"inventory\""));
+    free(text);
+}
+
+static void test_a_service_that_is_to_be_prewarmed_has_samples(void **state)
+{
+    (void)state;
+    fixture.configs[INVENTORY].prewarm = 1;
+    char *text = render();
+    EXPECT_LINE(text, "mtls_agent_warm_sessions{service=\"inventory\"} 0");
+    EXPECT_LINE(text, "mtls_agent_warm_sessions_ended_total{service=\"inventory\",result=\"used\"} 0");
     free(text);
 }
 
@@ -219,6 +237,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_service_s_counters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_has_not_happened_has_no_sample, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_service_that_is_to_be_prewarmed_has_samples, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_certificates_of_one_subject_are_told_apart, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_file_of_cas_may_be_there_twice, setup, teardown),

@@ -51,6 +51,8 @@ static void test_what_it_tells(void **state)
         "it accepts certificates issued by CN=Partners CA",
         "<b>3</b> active, 120 in all",
         "3.2 MB sent, 988 MB received",
+        "17% of handshakes resumed",
+        "4 warm sessions ready, 90 used",
         "192.0.2.10:443 and 1 more",
         "ledger.example.com: no such name",
         "the key does not belong to the certificate",

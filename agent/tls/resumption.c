@@ -1,0 +1,144 @@
+#include "tls/resumption.h"
+
+#include "tls/profile_fields.h"
+#include "tls/ticket.h"
+#include "tls/tls_fields.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct resumption {
+    struct refs refs;
+    struct profile *profile;   /* a reference */
+    struct name host;          /* owned */
+    struct approval *approval; /* a reference; NULL: none yet */
+    bool is_over;
+    size_t max_tickets, n_tickets;
+    struct ticket *tickets[]; /* the newest last */
+};
+
+struct resumption *resumption_new(struct profile *profile, const struct name *host,
+                                  size_t max_tickets)
+{
+    struct resumption *resumption =
+        calloc(1, sizeof(*resumption) + max_tickets * sizeof(resumption->tickets[0]));
+    if (resumption == NULL) {
+        return NULL;
+    }
+    refs_init(&resumption->refs);
+    resumption->profile = profile_ref(profile);
+    resumption->max_tickets = max_tickets;
+    return name_copy(host, &resumption->host) == 0 ? resumption : resumption_unref(resumption);
+}
+
+struct resumption *resumption_ref(struct resumption *resumption)
+{
+    refs_take(&resumption->refs);
+    return resumption;
+}
+
+struct resumption *resumption_unref(struct resumption *resumption)
+{
+    if (resumption != NULL && refs_drop(&resumption->refs)) {
+        resumption_end(resumption);
+        profile_unref(resumption->profile);
+        name_release(&resumption->host);
+        free(resumption);
+    }
+    return NULL;
+}
+
+/* A ticket takes a session past the trust decision, so this is asked of both sides of it. */
+static bool is_for(const struct resumption *resumption, const struct tls *tls)
+{
+    return !resumption->is_over && resumption->profile == tls->profile &&
+           name_equal(&resumption->host, &tls->host);
+}
+
+/* The newest ticket that may still be offered; what is older than one that may not goes, too. */
+static struct ticket *pop(struct resumption *resumption)
+{
+    if (resumption->n_tickets == 0) {
+        return NULL;
+    }
+    struct ticket *newest = resumption->tickets[--resumption->n_tickets];
+    if (ticket_is_fresh(newest)) {
+        return newest;
+    }
+    resumption_forget(resumption);
+    return ticket_free(newest);
+}
+
+void resumption_offer(struct resumption *resumption, struct tls *tls)
+{
+    if (!is_for(resumption, tls)) {
+        return;
+    }
+    tls->keeps_tickets = resumption->max_tickets > 0;
+    if (resumption->approval != NULL) {
+        approval_unref(tls->approval);
+        tls->approval = approval_ref(resumption->approval);
+    }
+    /* A backend that takes a ticket does not look at our certificate again. */
+    bool has_run_out = profile_has_run_out(resumption->profile, time(NULL));
+    struct ticket *ticket = has_run_out ? NULL : pop(resumption);
+    if (ticket != NULL) {
+        (void)ticket_offer(tls, ticket); /* without it the handshake is a full one */
+        ticket_free(ticket);
+    }
+}
+
+static void put(struct resumption *resumption, struct ticket *ticket)
+{
+    if (resumption->n_tickets == resumption->max_tickets) {
+        ticket_free(resumption->tickets[0]);
+        resumption->n_tickets--;
+        memmove(&resumption->tickets[0], &resumption->tickets[1],
+                resumption->n_tickets * sizeof(resumption->tickets[0]));
+    }
+    resumption->tickets[resumption->n_tickets++] = ticket;
+}
+
+static void collect_approval(struct resumption *resumption, const struct tls *tls)
+{
+    if (tls->approval != NULL && tls->approval != resumption->approval) {
+        approval_unref(resumption->approval);
+        resumption->approval = approval_ref(tls->approval);
+    }
+}
+
+void resumption_collect(struct resumption *resumption, struct tls *tls)
+{
+    if (!tls->has_news || !is_for(resumption, tls)) {
+        return;
+    }
+    tls->has_news = false;
+    collect_approval(resumption, tls);
+    struct ticket *ticket;
+    while (tls->keeps_tickets && (ticket = ticket_take(tls)) != NULL) {
+        if (ticket_is_fresh(ticket)) {
+            put(resumption, ticket);
+        } else {
+            ticket_free(ticket);
+        }
+    }
+}
+
+void resumption_forget(struct resumption *resumption)
+{
+    while (resumption->n_tickets > 0) {
+        ticket_free(resumption->tickets[--resumption->n_tickets]);
+    }
+}
+
+void resumption_end(struct resumption *resumption)
+{
+    resumption->is_over = true;
+    resumption_forget(resumption);
+    resumption->approval = approval_unref(resumption->approval);
+}
+
+size_t resumption_tickets(const struct resumption *resumption)
+{
+    return resumption->n_tickets;
+}

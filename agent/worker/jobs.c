@@ -1,0 +1,182 @@
+#include "worker/jobs.h"
+
+#include "base/list.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* By how much the pool's threads are nicer than the loop's. */
+#define NICER 5
+
+/* The jobs of one service that wait; it is there as long as there are any. */
+struct lane {
+    struct list link; /* in the order of their turns */
+    size_t service;
+    struct list waiting;
+};
+
+struct jobs {
+    uv_loop_t *loop;
+    struct list lanes;
+    size_t n_waiting, n_running;
+};
+
+struct job {
+    uv_work_t work; /* first: libuv hands back a pointer to it */
+    struct jobs *jobs;
+    struct lane *lane; /* NULL: it runs */
+    struct list link;  /* in the lane */
+    const struct job_plan *plan;
+    void *ctx;
+    bool cancelled;
+};
+
+/* ---- in a thread of the pool ---- */
+
+/* A storm of jobs must not take the processor from the loops, which have work for many connections
+ * in every turn. What else the pool does, reading files for the control plane, can wait as well.
+ * Where the system does not allow it, all are equal. */
+static void settle_in(void)
+{
+    static _Thread_local bool is_settled;
+    if (!is_settled) {
+        is_settled = true;
+        pthread_setname_np(pthread_self(), "pool");
+        (void)!nice(NICER); /* on Linux, of this thread alone */
+    }
+}
+
+static void on_work(uv_work_t *work)
+{
+    const struct job *job = (const struct job *)work;
+    settle_in();
+    sched_yield(); /* a kernel that does not preempt would let the loop wait until the job is done
+                    */
+    job->plan->work(job->ctx);
+}
+
+/* ---- on the loop ---- */
+
+static struct lane *lane_of(struct jobs *jobs, size_t service)
+{
+    LIST_EACH (link, &jobs->lanes) {
+        struct lane *lane = list_item(link, struct lane, link);
+        if (lane->service == service) {
+            return lane;
+        }
+    }
+    struct lane *lane = calloc(1, sizeof(*lane));
+    if (lane != NULL) {
+        lane->service = service;
+        list_init(&lane->waiting);
+        list_append(&jobs->lanes, &lane->link);
+    }
+    return lane;
+}
+
+static void leave_lane(struct job *job)
+{
+    struct lane *lane = job->lane;
+    job->lane = NULL;
+    job->jobs->n_waiting--;
+    list_remove(&job->link);
+    if (list_empty(&lane->waiting)) {
+        list_remove(&lane->link);
+        free(lane);
+    }
+}
+
+/* The oldest of the service whose turn it is, which is the last to get the next one. */
+static struct job *next_job(const struct jobs *jobs)
+{
+    return list_item(list_item(jobs->lanes.next, struct lane, link)->waiting.next, struct job,
+                     link);
+}
+
+static void on_over(uv_work_t *work, int status);
+
+static void run_more(struct jobs *jobs)
+{
+    while (jobs->n_running < JOBS_RUNNING_MAX && jobs->n_waiting > 0) {
+        struct job *job = next_job(jobs);
+        struct lane *lane = job->lane;
+        list_remove(&lane->link);
+        list_append(&jobs->lanes, &lane->link);
+        leave_lane(job);
+        jobs->n_running++;
+        uv_queue_work(jobs->loop, &job->work, on_work, on_over);
+    }
+}
+
+/* Also of a job that libuv had not given to a thread yet when it was cancelled. */
+static void on_over(uv_work_t *work, int status)
+{
+    (void)status;
+    struct job *job = (struct job *)work;
+    struct jobs *jobs = job->jobs;
+    void (*tell)(void *ctx) = job->cancelled ? job->plan->discard : job->plan->done;
+    void *ctx = job->ctx;
+    free(job);
+    jobs->n_running--;
+    run_more(jobs);
+    tell(ctx);
+}
+
+struct job *jobs_add(struct jobs *jobs, size_t service, const struct job_plan *plan, void *ctx)
+{
+    if (jobs->n_waiting >= JOBS_WAITING_MAX) {
+        errno = EAGAIN;
+        return NULL;
+    }
+    struct job *job = calloc(1, sizeof(*job));
+    struct lane *lane = job != NULL ? lane_of(jobs, service) : NULL;
+    if (lane == NULL) {
+        free(job);
+        errno = ENOMEM;
+        return NULL;
+    }
+    job->jobs = jobs;
+    job->lane = lane;
+    job->plan = plan;
+    job->ctx = ctx;
+    list_append(&lane->waiting, &job->link);
+    jobs->n_waiting++;
+    run_more(jobs);
+    return job;
+}
+
+struct job *job_cancel(struct job *job)
+{
+    if (job == NULL) {
+        return NULL;
+    }
+    if (job->lane == NULL) {
+        job->cancelled = true;
+        uv_cancel((uv_req_t *)&job->work); /* where no thread has taken it up yet */
+        return NULL;
+    }
+    leave_lane(job);
+    job->plan->discard(job->ctx);
+    free(job);
+    return NULL;
+}
+
+struct jobs *jobs_new(uv_loop_t *loop)
+{
+    struct jobs *jobs = calloc(1, sizeof(*jobs));
+    if (jobs != NULL) {
+        jobs->loop = loop;
+        list_init(&jobs->lanes);
+    }
+    return jobs;
+}
+
+struct jobs *jobs_free(struct jobs *jobs)
+{
+    free(jobs);
+    return NULL;
+}

@@ -1,0 +1,40 @@
+/* Long jobs of a worker, carried out by libuv's thread pool while the loop goes on: a few at once,
+ * so that the pool has room for others, and fair between services: each that has jobs waiting gets
+ * its turn, however many another one has. All functions are for the loop's thread. */
+#pragma once
+
+#include <stddef.h>
+
+#include <uv.h>
+
+/* At most so many run at once, and so many wait for it. */
+#define JOBS_RUNNING_MAX 1
+#define JOBS_WAITING_MAX 1024
+
+struct jobs;
+struct job;
+
+/* What a job does with its `ctx`, which is the job's own until `done` or `discard` is called, one
+ * of them and once. `done` owns it from then on. */
+struct job_plan {
+    void (*work)(void *ctx);    /* in a thread of the pool */
+    void (*done)(void *ctx);    /* on the loop, behind `work`; the job is gone by then */
+    void (*discard)(void *ctx); /* on the loop, of a cancelled job: to free it */
+};
+
+/* Returns NULL when memory is out. The loop must outlive it. */
+struct jobs *jobs_new(uv_loop_t *loop);
+
+/* Frees it. No job may be left: each keeps the loop alive, so a loop that has run out has none.
+ * Accepts NULL; returns NULL. */
+struct jobs *jobs_free(struct jobs *jobs);
+
+/* Adds a job for the service of that id. No function of the plan is called before this returns; the
+ * plan must outlive the job. Returns NULL, with errno set and `ctx` still the caller's: EAGAIN when
+ * too many wait already, ENOMEM when memory is out. */
+struct job *jobs_add(struct jobs *jobs, size_t service, const struct job_plan *plan, void *ctx);
+
+/* Takes out a job that waits; one that runs is left to end, and its result is thrown away. `done`
+ * is not called any more; `discard` is, at once or as soon as no thread uses the context. Accepts
+ * NULL; returns NULL. */
+struct job *job_cancel(struct job *job);
