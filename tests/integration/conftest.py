@@ -88,6 +88,7 @@ def relay(start, ca, gateway):
 
     def start_relay(backend, agent=None, certificate=gateway, **keys):
         port = net.free_port()
+        keys = {**getattr(backend, "keys", {}), **keys}
         text = service("backend", port, getattr(backend, "port", backend), ca, **keys)
         return Relay(start(config(text, certificate=certificate, agent=agent)), port)
 

@@ -38,7 +38,7 @@ def back_to(agent, fds):
 def test_connects_and_leaves_600_times(relay, leaf, ca, leave):
     """Descriptors and memory return to the start: what a burst took is given back after it."""
     with TlsBackend(echo, leaf, ca) as backend:
-        link = relay(backend)
+        link = relay(backend, prewarm=0)  # descriptors are counted
         fds, start = link.agent.fds(), link.agent.rss_kib()
         for _ in range(3):
             for _ in range(600):
@@ -57,7 +57,7 @@ def test_connects_and_leaves_600_times(relay, leaf, ca, leave):
 def test_comes_and_goes_600_times(relay, leaf, ca):
     """One after the other, so that nothing is kept for a peak: memory is flat to the page."""
     with TlsBackend(echo, leaf, ca) as backend:
-        link = relay(backend)
+        link = relay(backend, prewarm=0)  # descriptors are counted
         fds = link.agent.fds()
 
         def come_and_go():
@@ -144,7 +144,7 @@ def test_never_sends_and_the_idle_limit_ends_it(relay, leaf, ca):
 def test_never_reads_and_leaves(relay, leaf, ca):
     """What it has not read goes with it, and the backend hears of it."""
     with TlsBackend(send(payload(32 * MIB)), leaf, ca) as backend:
-        link = relay(backend)
+        link = relay(backend, prewarm=0)  # descriptors are counted
         fds = link.agent.fds()
         with link.call() as sock:
             wait_for(lambda: is_readable(sock), what="the first bytes")
@@ -240,7 +240,8 @@ def test_beyond_max_connections(relay, leaf, ca, workers):
     """The limit is the service's, over all workers: one too many is reset at once, those within go
     on, and a place that falls free is given away."""
     with TlsBackend(echo, leaf, ca) as backend:
-        link = relay(backend, max_connections=20, agent={"workers": workers})
+        # Without warm sessions, since it counts who is dialled for.
+        link = relay(backend, max_connections=20, prewarm=0, agent={"workers": workers})
 
         def word(sock, text=b"word"):
             sock.sendall(text)
@@ -270,7 +271,8 @@ def test_beyond_max_connections(relay, leaf, ca, workers):
 def test_a_thousand_at_once(relay, leaf, ca):
     """All are served: the queue in the kernel is long enough for such a burst."""
     with TlsBackend(echo, leaf, ca) as backend:
-        link = relay(backend, connect_timeout="30s", handshake_timeout="30s", agent={"workers": 2})
+        slow = {"connect_timeout": "30s", "handshake_timeout": "30s"}
+        link = relay(backend, **slow, prewarm=0, agent={"workers": 2})  # descriptors are counted
         fds = link.agent.fds()
 
         def exchange(i):

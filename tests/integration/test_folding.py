@@ -188,7 +188,7 @@ def test_attempts_are_folded_too(relay, leaf, ca):
     """With the address of one of them: there are several."""
     dead = [at(free_port()) for _ in range(2)]
     with TlsBackend(echo, leaf, ca) as good:
-        link = relay([*dead, at(good.port)])
+        link = relay([*dead, at(good.port)], prewarm=0)  # attempts are counted
         for _ in range(5):
             exchange(link.port)
         link.agent.stop()
@@ -229,6 +229,7 @@ def test_intervals(start, leaf, ca, gateway):
                 service("busy", busy, [dead, good.port], ca),
                 service("quiet", quiet, dead, ca),
                 certificate=gateway,
+                defaults={"prewarm": 0},  # attempts are counted
             )
         )
         expect_no_service(quiet)

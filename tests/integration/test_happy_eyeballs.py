@@ -1,5 +1,6 @@
 """Several addresses: the order and pace of RFC 8305, and that only the winner sees plaintext."""
 
+import functools
 import threading
 import time
 
@@ -8,6 +9,12 @@ from harness.backends import Backend, TlsBackend, echo, stay_silent
 from harness.net import HANG, Blackhole, expect_no_service, free_port, recv_exact, wait_for
 
 PACE = 0.25  # seconds between attempts (RFC 8305 section 5)
+
+
+@pytest.fixture
+def relay(relay):
+    """Without warm sessions, for here it counts when a backend is dialled."""
+    return functools.partial(relay, prewarm=0)
 
 
 def exchange(link, text=b"hello"):
@@ -132,7 +139,7 @@ def test_ip_literals(relay, leaf, ca, host):
         link = relay(at(backend.port, host), sni=None)
         exchange(link)
         assert link.ended(reason="ok")["upstream"] == at(backend.port, host)
-    assert names in ([], [None])
+    assert set(names) <= {None}
 
 
 def test_both_families(relay, leaf, ca):

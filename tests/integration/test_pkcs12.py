@@ -54,7 +54,7 @@ def relay_with(start):
     def start_relay(server, ca, **identity):
         port = free_port()
         text = section("certificate gateway", **identity) + service(
-            "backend", port, server.port, ca, certificate="gateway")
+            "backend", port, server.port, ca, certificate="gateway", **server.keys)
         return start(config(text)), port
 
     return start_relay

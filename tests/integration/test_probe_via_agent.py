@@ -112,7 +112,7 @@ def test_a_bad_backend_is_not_asked_through_the_agent(tmp_path, start, ca, other
 
 def test_a_probe_does_not_disturb_the_agent(tmp_path, start, origin, ca, gateway):
     """It opens nothing that the agent has, and its sessions are no callers."""
-    link = ViaAgent(tmp_path, origin, ca, gateway)
+    link = ViaAgent(tmp_path, origin, ca, gateway, prewarm=0)  # descriptors are counted
     agent = start(link.text)
     agent.wait_log(msg="ready")
     before = agent.fds(), len(agent.log)

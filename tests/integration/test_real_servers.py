@@ -100,8 +100,8 @@ def test_the_same_exchanges(serve, relay, ca, name, tls, key):
         assert line["reason"] == "ok", line
         assert line["tls"] == tls, line
         assert re.match(r"AES-\d+-GCM|CHACHA20-POLY1305", line["cipher"]), line
-        assert line["resumed"] == "no", line
         assert line["upstream"] == f"127.0.0.1:{server.port}", line
+    assert "yes" in {line["resumed"] for line in lines}
 
 
 # A chain with an intermediate on either side, which only one server need show.

@@ -362,7 +362,7 @@ def test_nothing_of_a_refused_change_happens(start, site, two, short_path, ca):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_unchanged_services_do_not_notice(live, write, backend, ca, short_path, workers):
     port, path = free_port(), short_path / "own.sock"
-    stays = service("stays", port, backend.port, ca)
+    stays = service("stays", port, backend.port, ca, prewarm=0)  # handshakes are counted
     unix = service("unix", f"unix:{path}", backend.port, ca)
     agent = {"workers": workers}
     link = live(stays, unix, agent=agent)
@@ -815,7 +815,8 @@ def test_a_handshake_ends_with_what_it_began_with(live, write, two, leaf, ca):
             super().handle(session)
 
     with Late(name_teller(b"L"), leaf, ca) as late:
-        link = live(service("own", port, late.port, ca, handshake_timeout="30s"))
+        keys = {"handshake_timeout": "30s", "prewarm": 0}  # nobody else calls
+        link = live(service("own", port, late.port, ca, **keys))
         with connect(port) as sock:
             late.wait_sessions()
             link.apply(write(service("own", port, two[0].port, ca, verify_name="dns:localhost")))
@@ -1132,7 +1133,7 @@ def test_signals_during_a_reload_make_one_more(live, write, leaf, ca, gateway):
 def hold_up(live, write, silent, ca, start_options=None, **keys):
     """A reload that is under way, since its canary waits for the backend's handshake."""
     port = free_port()
-    keys = {"handshake_timeout": "2s", **keys}
+    keys = {"handshake_timeout": "2s", "prewarm": 0, **keys}  # nobody else calls
     link = live(service("own", port, silent.port, ca, **keys), **(start_options or {}))
     link.agent.wait_log(msg="ready")
     fresh = ca.issue("fresh", purpose="client")
@@ -1285,7 +1286,8 @@ def test_one_of_a_thousand_is_changed(live, write, two, ca):
 
     def services(changed=None, other=0):
         return [
-            service(f"s-{i}", port, two[other if i == changed else 0].port, ca)
+            # Sessions for each that wait would be too many for backends written in Python.
+            service(f"s-{i}", port, two[other if i == changed else 0].port, ca, prewarm=0)
             for i, port in enumerate(ports)
         ]
 

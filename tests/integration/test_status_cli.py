@@ -676,6 +676,7 @@ def agent(start, sock, ca, gateway, leaf):
             service("idle", free_port(), backend.port, ca),
             certificate=gateway,
             agent={"status": [f"unix:{sock}", f"127.0.0.1:{free_port()}"]},
+            defaults={"prewarm": 0},  # handshakes are counted
         )
         agent = start(text)
         with connect(port) as caller:

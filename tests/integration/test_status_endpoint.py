@@ -113,7 +113,8 @@ def status(launch, backend, ca):
     """An endpoint, and in `.listens` a service that works and one that does not."""
     good, bad = free_port(), free_port()
     running = launch(
-        service("backend", good, backend.port, ca), service("nobody", bad, free_port(), ca)
+        service("backend", good, backend.port, ca),
+        service("nobody", bad, free_port(), ca, prewarm=0),  # attempts are counted
     )
     running.listens = {"backend": good, "nobody": bad}
     return running
@@ -240,6 +241,14 @@ SERVICE = {
     "connections": {"active": int, "opened": int, "limit": int, "ended": COUNTS},
     "bytes": {"sent": int, "received": int},
     "handshakes": {"full": int, "resumed": int, "failed": COUNTS},
+    "warm": {
+        "ready": int,
+        "used": int,
+        "aged": int,
+        "closed": int,
+        "failed": int,
+        "dropped": int,
+    },
     "attempts_failed": COUNTS,
     "last_success": (TIME, NULL),
     "last_failure": (dict, NULL),
@@ -341,9 +350,11 @@ def test_every_key_is_in_the_manual(status):
         assert re.search(rf"^\.(It )?Li .*\b{key}\b", described, re.M), key
 
 
-def test_a_service_that_works(status, leaf):
+def test_a_service_that_works(launch, backend, ca):
+    port = free_port()
+    status = launch(service("backend", port, backend.port, ca, prewarm=0))  # it counts handshakes
     assert status.service()["state"] == "unused"
-    with connect(status.listens["backend"]) as sock:
+    with connect(port) as sock:
         sock.sendall(b"hello")
         assert recv_exact(sock, 5) == b"hello"
         during = status.service()
@@ -385,7 +396,7 @@ def test_a_client_certificate_that_is_refused(launch, leaf, other_ca, ca, tls):
     why = {"reason": "client_cert_untrusted"}
     with TlsBackend(echo, leaf, other_ca, tls=tls) as strict:
         port = free_port()
-        status = launch(service("backend", port, strict.port, ca))
+        status = launch(service("backend", port, strict.port, ca, prewarm=0))  # it counts failures
         with connect(port) as sock:
             expect_reset(sock)
         status.agent.ended(**why)
@@ -396,6 +407,39 @@ def test_a_client_certificate_that_is_refused(launch, leaf, other_ca, ca, tls):
     assert failing["handshakes"]["failed"] == {why["reason"]: 1}
     assert status.metric("mtls_agent_handshakes_total", kind="full", **labels) == 0
     assert status.metric("mtls_agent_handshakes_failed_total", **labels, **why) == 1
+
+
+def test_the_share_that_is_resumed(launch, backend, ca):
+    port = free_port()
+    status = launch(service("backend", port, backend.port, ca, prewarm=0))
+    for n in (1, 2, 3):
+        exchange(port)
+        status.agent.wait_logs(n, msg="connection ended", reason="ok")
+    assert status.service()["handshakes"] == {"full": 1, "resumed": 2, "failed": {}}
+    assert status.metric("mtls_agent_handshakes_total", kind="resumed", service="backend") == 2
+    assert "67% of handshakes resumed" in status.ask("/").text
+
+
+def test_warm_sessions(launch, backend, ca):
+    """They are told of, with what became of them, where there are any."""
+    port = free_port()
+    status = launch(
+        service("backend", port, backend.port, ca, prewarm=2),
+        service("cold", free_port(), backend.port, ca, prewarm=0),
+    )
+    wait_for(lambda: status.service()["warm"]["ready"] == 2)
+    exchange(port)
+    wait_for(lambda: status.service()["warm"]["ready"] == 2)
+    expected = {"ready": 2, "used": 1, "aged": 0, "closed": 0, "failed": 0, "dropped": 0}
+    assert status.service()["warm"] == expected
+    assert status.metric("mtls_agent_warm_sessions", service="backend") == expected.pop("ready")
+    for result, count in expected.items():
+        labels = {"service": "backend", "result": result}
+        assert status.metric("mtls_agent_warm_sessions_ended_total", **labels) == count
+    assert "2 warm sessions ready, 1 used" in status.ask("/").text
+    assert set(status.service("cold")["warm"].values()) == {0}
+    assert status.metric("mtls_agent_warm_sessions", service="cold") is None
+    assert status.metric("mtls_agent_warm_sessions_ended_total", service="cold") is None
 
 
 # Metrics
@@ -532,7 +576,9 @@ def test_nonsense(status, nonsense):
     assert status.ask("/healthz").status == 200
 
 
-def test_descriptors_are_given_back(status):
+def test_descriptors_are_given_back(launch, backend, ca):
+    # Those of warm sessions would be counted with them.
+    status = launch(service("backend", free_port(), backend.port, ca, prewarm=0))
     status.ask("/metrics")
     before = status.agent.fds()
     in_parallel([lambda: status.ask("/metrics", by="tcp")] * 100)

@@ -347,6 +347,14 @@ def service(name, port, backend_port, ca, sni="localhost", **keys):
     )
 
 
+def _further_defaults():
+    """What the environment puts into every [defaults], as in "prewarm = 2; prewarm_max_age = 5s",
+    unless a test sets the key itself."""
+    lines = os.environ.get("MTLS_AGENT_TEST_DEFAULTS", "").split(";")
+    pairs = (line.partition("=") for line in lines if line.strip())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
 def config(*services, certificate=None, agent=None, defaults=None):
     """A whole configuration: one worker, quick deadlines and no status endpoint unless told
     otherwise. `certificate` is the gateway's own: anything with `.cert` and `.key`."""
@@ -360,7 +368,7 @@ def config(*services, certificate=None, agent=None, defaults=None):
             **(agent or {}),
         }
     )
-    common = dict(defaults or {})
+    common = {**_further_defaults(), **(defaults or {})}
     if certificate:
         text += section("certificate gateway", cert=certificate.cert, key=certificate.key)
         common.setdefault("certificate", "gateway")

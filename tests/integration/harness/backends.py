@@ -47,7 +47,8 @@ class Backend:
         )
 
     def __enter__(self):
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._doorman = threading.Thread(target=self._accept, daemon=True)
+        self._doorman.start()
         return self
 
     def _accept(self):
@@ -77,6 +78,11 @@ class Backend:
     def handle(self, session):
         self.handler(CountingSocket(session))
 
+    @property
+    def used(self):
+        """The connections on which something was received: of a TLS backend, plaintext."""
+        return [session for session in self.sessions if session.received > 0]
+
     def wait_sessions(self, count=1, timeout=HANG):
         """Waits until so many connections were accepted; returns all of them."""
         what = f"{count} connections at the backend"
@@ -93,17 +99,23 @@ class Backend:
         return wait_for(over, timeout, f"{count} connections at the backend to be over")
 
     def __exit__(self, *_):
-        for session in self.sessions:
-            session.released.set()
-        # Closing alone would not wake a thread that sleeps in accept() or recv().
-        for sock in [self._listener, *(session.sock for session in self.sessions)]:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        # Nobody is let in while those who are in are sent away: an agent comes back at once.
+        _shut_down(self._listener)
+        self._doorman.join(HANG)
         self._listener.close()
         for session in self.sessions:
+            session.released.set()
+            _shut_down(session.sock)
+        for session in self.sessions:
             session.over.wait(HANG)
+
+
+def _shut_down(sock):
+    """Closing alone would not wake a thread that sleeps in accept() or recv()."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
 
 
 def close_quietly(sock):

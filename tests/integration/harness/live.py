@@ -106,8 +106,11 @@ class Live:
         return next(entry for entry in self.status()["services"] if entry["name"] == name)
 
     def descriptors(self):
-        """How many the agent has open, that of this question included."""
-        return self.status()["process"]["open_descriptors"]
+        """How many the agent has open, that of this question included; without those of sessions
+        that wait for a caller."""
+        status = self.status()
+        waiting = sum(entry["warm"]["ready"] for entry in status["services"])
+        return status["process"]["open_descriptors"] - waiting
 
     def connections(self, name):
         return self.service(name)["connections"]

@@ -98,6 +98,12 @@ class Server:
     dialect = Http
     serves_in_parallel = True
 
+    @property
+    def keys(self):
+        """What a service that leads here has to say: a session that waits for its caller would keep
+        others from a server that serves one after the other."""
+        return {} if self.serves_in_parallel else {"prewarm": 0}
+
     def __init__(self, directory, leaf, client_ca=None, tls="1.3"):
         self.directory = Path(directory) / self.name
         self.directory.mkdir(parents=True)

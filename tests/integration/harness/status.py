@@ -68,6 +68,7 @@ _SERVICE = {
     "connections": {"active": 3, "opened": 120, "limit": 10000, "ended": {"ok": 117}},
     "bytes": {"sent": 1, "received": 2},
     "handshakes": {"full": 120, "resumed": 0, "failed": {}},
+    "warm": {"ready": 0, "used": 0, "aged": 0, "closed": 0, "failed": 0, "dropped": 0},
     "attempts_failed": {},
     "last_success": "2026-11-21T11:59:22Z",
     "last_failure": None,
