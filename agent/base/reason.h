@@ -21,7 +21,7 @@ enum side {
     row(caller_reset, SIDE_LOCAL, "the caller aborted the connection; see the caller's own log")   \
     row(caller_denied, SIDE_LOCAL, "add the caller to allow_users or allow_groups, if it may pass")\
     row(limit_reached, SIDE_LOCAL,                                                                 \
-        "raise max_connections or the descriptor limit, or find out who opens so many")            \
+        "see the detail: find out who opens so many, raise that limit, or sign with an EC key")    \
     row(lifetime_reached, SIDE_LOCAL, "max_lifetime ended the connection as configured")           \
     row(retired, SIDE_LOCAL, "`retire` ended the connection as configured; a new one is good")     \
     row(shutting_down, SIDE_LOCAL, "the agent was stopped; raise shutdown_timeout to wait longer") \

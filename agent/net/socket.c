@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -157,6 +158,12 @@ ssize_t socket_recv(int fd, void *bytes, size_t size)
         n = recv(fd, bytes, size, 0);
     } while (n < 0 && errno == EINTR);
     return n;
+}
+
+bool socket_has_hung_up(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLRDHUP};
+    return poll(&look, 1, 0) > 0;
 }
 
 bool socket_would_block(int error)

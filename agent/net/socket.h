@@ -35,6 +35,9 @@ bool socket_is_gone(int fd);
 
 /* send(2) and recv(2) without signals and without EINTR; -1 with errno set. */
 ssize_t socket_send(int fd, const void *bytes, size_t len);
+/* True when the peer has finished its stream, whatever is still to be read before that. */
+bool socket_has_hung_up(int fd);
+
 /* The same for the last piece of a stream, whose end is to follow at once: both go in one segment.
  */
 ssize_t socket_send_last(int fd, const void *bytes, size_t len);

@@ -25,6 +25,7 @@ struct approval {
     struct profile *profile; /* a reference */
     struct name host;        /* owned */
     uint8_t chain[DIGEST_LEN], staples[DIGEST_LEN];
+    time_t made;
     time_t from, until; /* it holds at both */
     time_t not_after;
 };
@@ -107,7 +108,7 @@ static void narrow_to_trust(struct approval *approval, const struct trust *trust
     }
     const struct trust_crl_facts *crls = trust_crls(trust, &n);
     for (size_t i = 0; i < n; i++) {
-        narrow(approval, now, crls[i].next_update, now);
+        narrow(approval, approval->from, crls[i].next_update, now);
     }
 }
 
@@ -125,7 +126,7 @@ static int narrow_to_staple(struct approval *approval, const gnutls_datum_t *sta
     }
     gnutls_ocsp_resp_deinit(response);
     if (next != (time_t)-1) {
-        narrow(approval, now, next, now);
+        narrow(approval, approval->from, next, now);
     }
     return rc < 0 ? -1 : 0;
 }
@@ -153,6 +154,7 @@ struct approval *approval_new(gnutls_session_t session, struct profile *profile,
     time_t now = time(NULL);
     refs_init(&approval->refs);
     approval->profile = profile_ref(profile);
+    approval->made = now;
     approval->from = now - HOLDS_MAX_S;
     approval->until = now + HOLDS_MAX_S;
     if (name_copy(host, &approval->host) < 0 || digest_chain(session, approval->chain) < 0 ||
@@ -186,17 +188,23 @@ bool approval_holds(const struct approval *approval, time_t now)
     return approval->from <= now && now <= approval->until;
 }
 
+bool approval_is_young(const struct approval *approval, time_t now)
+{
+    return approval_holds(approval, now) && now <= approval->made + HOLDS_MAX_S / 2;
+}
+
 bool approval_covers(const struct approval *approval, gnutls_session_t session,
                      const struct profile *profile, const struct name *host)
 {
     uint8_t chain[DIGEST_LEN], staples[DIGEST_LEN];
+    time_t now = time(NULL);
     if (approval->profile != profile || !name_equal(&approval->host, host) ||
-        !approval_holds(approval, time(NULL)) || digest_chain(session, chain) < 0 ||
+        !approval_holds(approval, now) || digest_chain(session, chain) < 0 ||
         memcmp(chain, approval->chain, DIGEST_LEN) != 0) {
         return false;
     }
     return gnutls_session_is_resumed(session) != 0 ||
-           (digest_staples(session, staples) == 0 &&
+           (approval_is_young(approval, now) && digest_staples(session, staples) == 0 &&
             memcmp(staples, approval->staples, DIGEST_LEN) == 0);
 }
 

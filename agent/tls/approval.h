@@ -23,13 +23,16 @@ struct approval *approval_new(gnutls_session_t session, struct profile *profile,
 struct approval *approval_ref(struct approval *approval);
 struct approval *approval_unref(struct approval *approval); /* accepts NULL; returns NULL */
 
-/* True when verify_peer(), asked now, would let the session's peer pass. A resumed session has no
- * stapled status of its own; it rests on the one that came with the chain. */
+/* True when verify_peer(), asked now, would let the session's peer pass, and it need not be asked.
+ * A resumed session has no stapled status of its own; it rests on the one that came with the chain.
+ */
 bool approval_covers(const struct approval *approval, gnutls_session_t session,
                      const struct profile *profile, const struct name *host);
 
-/* True while it holds. */
+/* True while it holds; and while it shall be relied on for new sessions, which is half as long:
+ * what was begun with it then does not end with it. */
 bool approval_holds(const struct approval *approval, time_t now);
+bool approval_is_young(const struct approval *approval, time_t now);
 
 /* The end of validity of the peer's own certificate. */
 time_t approval_not_after(const struct approval *approval);

@@ -1,5 +1,6 @@
 #include "tls/resumption.h"
 
+#include "base/clock.h"
 #include "tls/profile_fields.h"
 #include "tls/ticket.h"
 #include "tls/tls_fields.h"
@@ -7,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAUSE_MS (10 * 60 * UINT64_C(1000))
+
 struct resumption {
     struct refs refs;
     struct profile *profile;   /* a reference */
     struct name host;          /* owned */
     struct approval *approval; /* a reference; NULL: none yet */
     bool is_over;
+    uint64_t paused_until_ms; /* on clock_ms() */
     size_t max_tickets, n_tickets;
     struct ticket *tickets[]; /* the newest last */
 };
@@ -80,8 +84,9 @@ void resumption_offer(struct resumption *resumption, struct tls *tls)
         tls->approval = approval_ref(resumption->approval);
     }
     /* A backend that takes a ticket does not look at our certificate again. */
-    bool has_run_out = profile_has_run_out(resumption->profile, time(NULL));
-    struct ticket *ticket = has_run_out ? NULL : pop(resumption);
+    bool may_resume = !profile_has_run_out(resumption->profile, time(NULL)) &&
+                      clock_ms() >= resumption->paused_until_ms;
+    struct ticket *ticket = may_resume ? pop(resumption) : NULL;
     if (ticket != NULL) {
         (void)ticket_offer(tls, ticket); /* without it the handshake is a full one */
         ticket_free(ticket);
@@ -129,6 +134,12 @@ void resumption_forget(struct resumption *resumption)
     while (resumption->n_tickets > 0) {
         ticket_free(resumption->tickets[--resumption->n_tickets]);
     }
+}
+
+void resumption_pause(struct resumption *resumption)
+{
+    resumption_forget(resumption);
+    resumption->paused_until_ms = clock_ms() + PAUSE_MS;
 }
 
 void resumption_end(struct resumption *resumption)

@@ -28,8 +28,11 @@ void resumption_offer(struct resumption *resumption, struct tls *tls);
  * something was read from it. Costs nothing when there is nothing new. */
 void resumption_collect(struct resumption *resumption, struct tls *tls);
 
-/* Forgets the tickets: the backend has refused a session that offered one. */
+/* Forgets the tickets: the backend may have refused a session that offered one. */
 void resumption_forget(struct resumption *resumption);
+
+/* The backend broke off a handshake that offered a ticket: for some minutes none is offered. */
+void resumption_pause(struct resumption *resumption);
 
 /* Forgets all, for good: what it was made for is over. */
 void resumption_end(struct resumption *resumption);

@@ -122,7 +122,7 @@ int ticket_offer(struct tls *tls, const struct ticket *ticket)
 bool ticket_is_fresh(const struct ticket *ticket)
 {
     return clock_ms() - ticket->born_ms < AGE_MAX_MS && ticket->approval != NULL &&
-           approval_holds(ticket->approval, time(NULL));
+           approval_is_young(ticket->approval, time(NULL));
 }
 
 struct ticket *ticket_free(struct ticket *ticket)

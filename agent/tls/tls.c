@@ -1,14 +1,11 @@
 #include "tls/tls.h"
 
 #include "base/cleanup.h"
-#include "certs/der.h"
-#include "certs/release.h"
 #include "tls/alert.h"
 #include "tls/diagnosis.h"
 #include "tls/profile_fields.h"
 #include "tls/ticket.h"
 #include "tls/tls_fields.h"
-#include "tls/verify.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -64,22 +61,6 @@ static bool signs_slowly(const struct tls *tls)
            !tls_is_resumed(tls) && handles_signs_slowly(tls->asking.identity);
 }
 
-/* The chain need not be judged anew where the same one has just passed. */
-static int judge_peer(struct tls *tls)
-{
-    gnutls_session_t session = tls->session;
-    if (tls->approval != NULL &&
-        approval_covers(tls->approval, session, tls->profile, &tls->host)) {
-        return 0;
-    }
-    if (verify_peer(session, tls->profile, &tls->host, &tls->failure) < 0) {
-        return -1;
-    }
-    approval_unref(tls->approval);
-    tls->approval = approval_new(session, tls->profile, &tls->host);
-    return 0;
-}
-
 /* A result below -1 stops the handshake; the certificate of ours has not been sent by then. With
  * one that is not fatal GnuTLS comes here again in the next gnutls_handshake(). */
 static int on_peer_certificate(gnutls_session_t session)
@@ -90,7 +71,7 @@ static int on_peer_certificate(gnutls_session_t session)
         tls->is_stopped = true;
         return GNUTLS_E_INTERRUPTED;
     }
-    if (judge_peer(tls) < 0) {
+    if (peer_judge(tls) < 0) {
         return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
     }
     tls->verified = true;
@@ -344,6 +325,11 @@ const struct failure *tls_failure(const struct tls *tls)
     return &tls->failure;
 }
 
+const struct name *tls_host(const struct tls *tls)
+{
+    return &tls->host;
+}
+
 const char *tls_version(const struct tls *tls)
 {
     if (!tls->established) {
@@ -395,48 +381,6 @@ bool tls_is_confirmed(const struct tls *tls)
 bool tls_has_declined(const struct tls *tls)
 {
     return tls->declined;
-}
-
-bool tls_would_pass(struct tls *tls, struct profile *profile, struct failure *ret_failure)
-{
-    if (!tls->established) {
-        failure_set(ret_failure, REASON_internal, "the handshake is not complete");
-        return false;
-    }
-    gnutls_session_t session = tls->session;
-    gnutls_certificate_credentials_t own = handles_of_trust(tls->profile->trust);
-    gnutls_certificate_credentials_t others = handles_of_trust(profile->trust);
-    bool passes = false;
-    if (gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, others) < 0) {
-        failure_set(ret_failure, REASON_internal, "out of memory");
-    } else {
-        passes = verify_peer(session, profile, &tls->host, ret_failure) == 0;
-    }
-    /* Replaces what is there, which takes no memory. */
-    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, own);
-    return passes;
-}
-
-bool tls_is_current(const struct tls *tls)
-{
-    time_t now = time(NULL);
-    return tls->approval != NULL && approval_holds(tls->approval, now) &&
-           !profile_has_run_out(tls->profile, now);
-}
-
-time_t tls_peer_not_after(const struct tls *tls)
-{
-    if (tls->verified && tls->approval != NULL) {
-        return approval_not_after(tls->approval);
-    }
-    AUTO(release_crt) gnutls_x509_crt_t leaf = NULL;
-    unsigned n = 0;
-    const gnutls_datum_t *chain = gnutls_certificate_get_peers(tls->session, &n);
-    if (chain == NULL || n == 0 || der_import(&chain[0], &leaf) < 0) {
-        return 0;
-    }
-    time_t end = gnutls_x509_crt_get_expiration_time(leaf);
-    return end != (time_t)-1 ? end : 0;
 }
 
 const char *tls_library_version(void)

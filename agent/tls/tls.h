@@ -15,7 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 /* Plaintext of one record at most (RFC 8446 section 5.1). */
 #define TLS_RECORD_MAX 16384
@@ -74,6 +73,9 @@ void tls_end(struct tls *tls, int error);
 /* Why it failed. Valid after TLS_FAILED or tls_end(). */
 const struct failure *tls_failure(const struct tls *tls);
 
+/* The endpoint's host, as it was given. */
+const struct name *tls_host(const struct tls *tls);
+
 /* "1.3" and "AES-128-GCM"; NULL before the handshake is complete. */
 const char *tls_version(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
@@ -98,19 +100,6 @@ bool tls_is_confirmed(const struct tls *tls);
 
 /* True when the peer asked for a renegotiation (TLS 1.2): it may wait for it in vain. */
 bool tls_has_declined(const struct tls *tls);
-
-/* Judges the peer of an established session anew, by the rules of another profile: its CAs, CRLs,
- * names and pins. Dates count as well, by the clock of now. The session is not disturbed. Returns
- * false with the reason in `ret_failure` when it would not pass. */
-bool tls_would_pass(struct tls *tls, struct profile *profile, struct failure *ret_failure);
-
-/* False when something has run out by now that the session rests on: the peer's chain, what it was
- * judged by, or our own certificate. */
-bool tls_is_current(const struct tls *tls);
-
-/* The end of validity of the certificate that the peer presented last, accepted or not; 0: none has
- * been seen. */
-time_t tls_peer_not_after(const struct tls *tls);
 
 /* The version of the GnuTLS library in use. */
 const char *tls_library_version(void);

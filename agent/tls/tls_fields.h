@@ -46,3 +46,7 @@ struct tls {
 /* Keeps the ticket that has just come, and frees all that were kept; see ticket.c. */
 void ticket_keep(struct tls *tls);
 void ticket_drop(struct tls *tls);
+
+/* Makes the trust decision of a session, or spares it where the same chain has just passed. Returns
+ * -1 with the session's failure set; see peer.c. */
+int peer_judge(struct tls *tls);

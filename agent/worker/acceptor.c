@@ -21,6 +21,9 @@
 /* Callers taken in at the end: as many as the kernel's queue holds, not who comes meanwhile. */
 #define DRAIN_MAX 4096
 
+/* For so long the last caller's descriptor, below which all were in use, tells how many are. */
+#define FD_SEEN_MS 1000
+
 /* When descriptors or memory run out, the callers wait in the kernel's queue for so long. */
 #define PAUSE_MS 100
 
@@ -41,7 +44,6 @@ struct acceptor {
     enum change_queue queue;
     bool is_leaving; /* when `pause` is over */
     uint64_t gathered_ms;
-    uint64_t last_fd; /* the descriptor of the last caller; all below it were in use then */
     struct watch *watch;
     struct deadline *pause;
 };
@@ -79,10 +81,12 @@ static void pause_accepting(struct acceptor *acceptor, int error)
  * status and reload. */
 static bool is_short(const struct acceptor *acceptor)
 {
-    if (acceptor->last_fd < acceptor->worker->most_fds / 2) {
+    struct worker *worker = acceptor->worker;
+    if (worker->last_fd < worker->most_fds / 2 &&
+        uv_now(&worker->loop) - worker->fd_seen_ms < FD_SEEN_MS) {
         return false; /* far from it */
     }
-    return !worker_has_descriptor(acceptor->worker->most_fds);
+    return !worker_has_descriptor(worker->most_fds);
 }
 
 /* Returns 0 when a caller was taken in, else the errno that stopped it. */
@@ -96,7 +100,8 @@ static int accept_one(struct acceptor *acceptor)
     if (fd < 0) {
         return errno;
     }
-    acceptor->last_fd = (uint64_t)fd;
+    acceptor->worker->last_fd = (uint64_t)fd;
+    acceptor->worker->fd_seen_ms = uv_now(&acceptor->worker->loop);
     session_start(acceptor->worker, acceptor->slot, fd, &caller);
     return 0;
 }
@@ -166,7 +171,6 @@ int acceptor_start(struct worker *worker, struct slot *slot, uint64_t door, int 
     acceptor->slot = slot;
     acceptor->door = door;
     acceptor->queue = queue;
-    acceptor->last_fd = UINT64_MAX;
     acceptor->gathered_ms = uv_now(&worker->loop);
     list_append(&worker->acceptors, &acceptor->link);
     acceptor->watch = watch_open(&worker->loop, fd, on_ready, acceptor);

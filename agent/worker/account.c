@@ -70,6 +70,17 @@ void account_note_success(struct account *account, bool is_resumed)
     atomic_store_explicit(&account->succeeded_ms, clock_ms(), memory_order_relaxed);
 }
 
+void account_note_unconfirmed(struct account *account, const struct failure *failure,
+                              bool is_resumed)
+{
+    if (reason_side(failure->reason, failure->by_peer) == SIDE_THEY_REFUSED) {
+        tally_add(account->handshakes, failure->reason, failure->by_peer);
+        tally_add(account->attempts, failure->reason, failure->by_peer);
+    } else {
+        account_note_success(account, is_resumed);
+    }
+}
+
 void account_note_failure(struct account *account, const struct failure *failure)
 {
     uint64_t word = (uint64_t)failure->reason | (uint64_t)failure->by_peer << BY_PEER_BIT;

@@ -19,7 +19,7 @@
 struct account_warm {
     _Atomic(uint64_t) ready;   /* now, over all workers */
     _Atomic(uint64_t) used;    /* handed to a caller */
-    _Atomic(uint64_t) aged;    /* reached prewarm_max_age */
+    _Atomic(uint64_t) aged;    /* given up for their age, or what they rested on had run out */
     _Atomic(uint64_t) closed;  /* by the backend, while they waited */
     _Atomic(uint64_t) dropped; /* by a reload, a change of DNS, for want of demand, or at the end */
     _Atomic(uint64_t) failed;  /* could not be made */
@@ -67,6 +67,11 @@ void account_leave(struct account *account);
 
 /* Notes that a backend has accepted us. */
 void account_note_success(struct account *account, bool is_resumed);
+
+/* Notes the end of a session that no backend had confirmed. A TLS 1.3 backend that refuses us does
+ * so behind the handshake, which then was none; one that never spoke has not refused us. */
+void account_note_unconfirmed(struct account *account, const struct failure *failure,
+                              bool is_resumed);
 
 /* Notes that a backend could not be reached, or was lost, and why. */
 void account_note_failure(struct account *account, const struct failure *failure);

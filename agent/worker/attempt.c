@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* What helps a host that is behind with signing. */
+#define SIGNING_ADVICE "an EC key is far quicker, and more workers share the work"
+
 struct attempt {
     uv_loop_t *loop;
     struct scratch *scratch;
@@ -17,6 +20,7 @@ struct attempt {
     void *ctx;
     struct upstream upstream; /* its session is the offload's while there is one */
     struct offload *offload;
+    bool is_offloaded; /* a thread of the pool has begun with the slow part of the handshake */
     struct deadline *deadline;
     bool connecting;
     uint64_t began_ns, connected_ns;
@@ -47,11 +51,11 @@ static void fail_on_memory(struct attempt *attempt)
     fail(attempt, &failure);
 }
 
-static void fail_on_crowd(struct attempt *attempt)
+static void fail_on_crowd(struct attempt *attempt, int n_waiting)
 {
     struct failure failure;
     failure_set(&failure, REASON_limit_reached,
-                "%d handshakes wait already for a thread to sign them", JOBS_WAITING_MAX);
+                "%d handshakes wait for this host to sign them; " SIGNING_ADVICE, n_waiting);
     fail(attempt, &failure);
 }
 
@@ -68,13 +72,16 @@ static void on_offload_done(void *ctx, struct tls *tls, int error, enum tls_stat
 /* Hands what takes long to another thread. Until it is done nothing is read. */
 static void offload(struct attempt *attempt, const struct tls_input *in)
 {
+    attempt->is_offloaded = true;
     attempt->offload = offload_start(attempt->jobs, attempt->service->id, attempt->upstream.tls, in,
                                      on_offload_done, attempt);
     if (attempt->offload != NULL) {
         attempt->upstream.tls = NULL;
         want(attempt);
     } else if (errno == EAGAIN) {
-        fail_on_crowd(attempt);
+        fail_on_crowd(attempt, JOBS_WAITING_MAX);
+    } else if (errno == EBUSY) {
+        fail_on_crowd(attempt, JOBS_WAITING_ALL_MAX);
     } else {
         fail_on_memory(attempt);
     }
@@ -136,13 +143,24 @@ static void on_offload_done(void *ctx, struct tls *tls, int error, enum tls_stat
     }
 }
 
+/* The session stops once, before what takes long; but the backend's flight may come in pieces, so
+ * that a step ends before the signature and a later one makes it. */
+static void go_on_with(struct attempt *attempt, struct tls_input *in)
+{
+    if (attempt->is_offloaded) {
+        offload(attempt, in);
+    } else {
+        step_if_headroom(attempt, in);
+    }
+}
+
 static void receive(struct attempt *attempt)
 {
     uint8_t *cipher = attempt->scratch->cipher;
     ssize_t n = socket_recv(watch_fd(attempt->upstream.watch), cipher, SCRATCH_CIPHER_READ);
     if (n > 0) {
         struct tls_input in = {cipher, (size_t)n};
-        step_if_headroom(attempt, &in);
+        go_on_with(attempt, &in);
     } else if (n == 0) {
         fail_on_socket(attempt, 0);
     } else if (!socket_would_block(errno)) {
@@ -183,10 +201,12 @@ static void on_ready(void *ctx, unsigned events)
 static void on_deadline(void *ctx)
 {
     struct attempt *attempt = ctx;
+    bool is_ours = attempt->offload != NULL;
     struct failure failure;
-    failure_set(&failure, REASON_handshake_timeout, "no verified TLS session within %llu ms%s",
+    failure_set(&failure, is_ours ? REASON_limit_reached : REASON_handshake_timeout,
+                "no verified TLS session within %llu ms%s",
                 (unsigned long long)attempt->service->handshake_timeout_ms,
-                attempt->offload != NULL ? ": this host has not got to signing it" : "");
+                is_ours ? ": this host is behind with signing; " SIGNING_ADVICE : "");
     fail(attempt, &failure);
 }
 
@@ -210,7 +230,6 @@ static int open_upstream(struct attempt *attempt, const struct endpoint *endpoin
     }
     upstream->watch = watch_open(attempt->loop, fd, on_ready, attempt);
     if (upstream->watch == NULL) {
-        errno = ENOMEM;
         return -1;
     }
     watch_want(upstream->watch, WATCH_WRITE);

@@ -22,11 +22,11 @@ struct attempt_events {
     void (*failed)(void *ctx, struct attempt *attempt, const struct failure *failure);
 };
 
-/* Begins to connect. What of the handshake takes long is done among `jobs`, in turn with other
- * services; with NULL, all of it is done on the loop. The handshake has the service's
- * handshake_timeout_ms from the moment that TCP is connected; TCP itself is bounded by whoever
- * started the attempt. Returns NULL, with the failure set, when it fails at once; no event is told
- * then. */
+/* Begins to connect. What of the handshake takes long, and what follows in it, is done among
+ * `jobs`, in turn with other services; with NULL, all of it is done on the loop. The handshake has
+ * the service's handshake_timeout_ms from the moment that TCP is connected; TCP itself is bounded
+ * by whoever started the attempt. Returns NULL, with the failure set, when it fails at once; no
+ * event is told then. */
 struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch, struct jobs *jobs,
                               const struct service *service, const struct endpoint *endpoint,
                               const struct attempt_events *events, void *ctx,

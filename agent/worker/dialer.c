@@ -1,8 +1,10 @@
 #include "worker/dialer.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/socket.h"
+#include "tls/peer.h"
 #include "worker/attempt.h"
 #include "worker/deadline.h"
 #include "worker/headroom.h"
@@ -14,6 +16,14 @@
 /* RFC 8305 section 5: Connection Attempt Delay. */
 #define PACE_MS 250
 
+/* One for each endpoint. */
+struct
+try {
+    struct attempt *attempt; /* NULL: over, or not begun */
+    struct resumption
+        *resumption; /* a reference: what earlier sessions have left there; NULL: none */
+};
+
 struct dialer {
     struct worker *worker;
     const struct service *service;
@@ -22,7 +32,7 @@ struct dialer {
     const struct dialer_events *events;
     void *ctx;
 
-    struct attempt **attempts; /* one place for each endpoint; NULL: over, or not begun */
+    struct try *tries;
     size_t n_begun, n_running;
     struct deadline *pace;
     struct deadline *budget;
@@ -51,19 +61,20 @@ static const struct endpoint *endpoint_at(const struct dialer *dialer, size_t i)
 
 /* What earlier sessions with an endpoint have left; NULL: nothing, or the service or its endpoints
  * are no longer what they were when this one began. */
-static struct resumption *memory_of(const struct dialer *dialer, size_t i)
+static struct resumption *resumption_of(const struct dialer *dialer, size_t i)
 {
-    struct slot *slot = dialer->worker->slots[dialer->service->id];
+    struct slot *slot = worker_slot(dialer->worker, dialer->service);
     bool is_as_before =
-        slot != NULL && slot->service == dialer->service && slot->endpoints == dialer->endpoints;
-    return is_as_before && slot->tickets != NULL ? tickets_of(slot->tickets, endpoint_at(dialer, i))
-                                                 : NULL;
+        slot != NULL && slot->endpoints == dialer->endpoints && slot->tickets != NULL;
+    struct resumption *resumption =
+        is_as_before ? tickets_of(slot->tickets, endpoint_at(dialer, i)) : NULL;
+    return resumption != NULL ? resumption_ref(resumption) : NULL;
 }
 
 static size_t index_of(const struct dialer *dialer, const struct attempt *attempt)
 {
     size_t i = 0;
-    while (dialer->attempts[i] != attempt) {
+    while (dialer->tries[i].attempt != attempt) {
         i++;
     }
     return i;
@@ -119,7 +130,9 @@ static void note_failure(struct dialer *dialer, const struct addr *addr, bool co
 /* Forgets an attempt of which nothing more is to come. */
 static void drop(struct dialer *dialer, size_t i)
 {
-    dialer->attempts[i] = attempt_cancel(dialer->attempts[i]);
+    struct try *try = &dialer->tries[i];
+    try->attempt = attempt_cancel(try->attempt);
+    try->resumption = resumption_unref(try->resumption);
     dialer->n_running--;
 }
 
@@ -142,7 +155,6 @@ static bool begin(struct dialer *dialer, size_t i)
     struct attempt *attempt =
         attempt_start(&worker->loop, &worker->scratch, worker->jobs, dialer->service, endpoint,
                       &attempt_events, dialer, &failure);
-    dialer->attempts[i] = attempt;
     if (attempt == NULL) {
         note_failure(dialer, &endpoint->addr, false, &failure);
         /* What this host lacks, it lacks for every address. */
@@ -150,9 +162,11 @@ static bool begin(struct dialer *dialer, size_t i)
             failure.reason == REASON_internal || failure.reason == REASON_limit_reached;
         return false;
     }
-    struct resumption *memory = memory_of(dialer, i);
-    if (memory != NULL) {
-        resumption_offer(memory, attempt_tls(attempt));
+    struct try *try = &dialer->tries[i];
+    try->attempt = attempt;
+    try->resumption = resumption_of(dialer, i);
+    if (try->resumption != NULL) {
+        resumption_offer(try->resumption, attempt_tls(attempt));
     }
     dialer->n_running++;
     return true;
@@ -190,7 +204,7 @@ static void settle(struct dialer *dialer)
  * looking at it, or while there is not the memory to look. */
 static void note_certificate(struct account *account, const struct tls *tls)
 {
-    time_t not_after = tls != NULL && headroom_is_there() ? tls_peer_not_after(tls) : 0;
+    time_t not_after = tls != NULL && headroom_is_there() ? peer_not_after(tls) : 0;
     if (not_after != 0) {
         atomic_store_explicit(&account->backend_not_after, not_after, memory_order_relaxed);
     }
@@ -212,12 +226,12 @@ static void on_established(void *ctx, struct attempt *attempt, struct tls_input 
     const struct dialer_events *events = dialer->events;
     void *owner = dialer->ctx;
     struct upstream upstream;
-    struct resumption *memory = memory_of(dialer, index_of(dialer, attempt));
+    struct try *try = &dialer->tries[index_of(dialer, attempt)];
     note_completion(dialer, attempt);
     attempt_take(attempt, &upstream);
-    if (memory != NULL) {
-        upstream.resumption = resumption_ref(memory);
-        resumption_collect(memory, upstream.tls);
+    upstream.resumption = cleanup_steal(try->resumption);
+    if (upstream.resumption != NULL) {
+        resumption_collect(upstream.resumption, upstream.tls);
     }
     dialer_cancel(dialer);
     events->won(owner, &upstream, rest);
@@ -234,21 +248,41 @@ static bool is_about_resumption(const struct attempt *attempt, const struct fail
             failure->reason == REASON_tls_protocol);
 }
 
-static bool begin_afresh(struct dialer *dialer, size_t i)
+static void tell_second_try(const struct dialer *dialer, const struct addr *addr,
+                            const struct failure *failure)
 {
-    struct resumption *memory = memory_of(dialer, i);
-    if (memory != NULL) {
-        resumption_forget(memory);
+    char text[ADDR_TEXT_MAX];
+    struct log_line line;
+    log_begin(&line, LEVEL_INFO, "resumption refused");
+    log_text(&line, "service", dialer->service->name);
+    log_text(&line, "upstream", addr_format(addr, text));
+    log_reason(&line, failure->reason, failure->by_peer);
+    log_text(&line, "detail", failure->detail);
+    log_text(&line, "advice", "if it comes back, set session_reuse = no for this service");
+    log_end(&line);
+}
+
+/* To be the last thing that a callback does. */
+static void begin_afresh(struct dialer *dialer, size_t i, const struct failure *failure)
+{
+    const struct try *try = &dialer->tries[i];
+    tell_second_try(dialer, attempt_addr(try->attempt), failure);
+    if (try->resumption != NULL) {
+        resumption_pause(try->resumption);
     }
     drop(dialer, i);
-    return begin(dialer, i);
+    if (!begin(dialer, i)) {
+        begin_next(dialer);
+        settle(dialer);
+    }
 }
 
 static void on_failed(void *ctx, struct attempt *attempt, const struct failure *failure)
 {
     struct dialer *dialer = ctx;
     size_t i = index_of(dialer, attempt);
-    if (is_about_resumption(attempt, failure) && begin_afresh(dialer, i)) {
+    if (!dialer->budget_spent && is_about_resumption(attempt, failure)) {
+        begin_afresh(dialer, i, failure);
         return;
     }
     note_certificate(dialer->service->account, attempt_tls(attempt));
@@ -273,7 +307,7 @@ static void on_budget(void *ctx)
     dialer->budget_spent = true;
     deadline_clear(dialer->pace);
     for (size_t i = 0; i < dialer->n_begun; i++) {
-        struct attempt *attempt = dialer->attempts[i];
+        const struct attempt *attempt = dialer->tries[i].attempt;
         if (attempt != NULL && attempt_is_connecting(attempt)) {
             note_failure(dialer, attempt_addr(attempt), false, &failure);
             drop(dialer, i);
@@ -289,10 +323,10 @@ static struct dialer *make(struct worker *worker, struct endpoints *endpoints)
         return NULL;
     }
     dialer->endpoints = endpoints_ref(endpoints);
-    dialer->attempts = calloc(endpoints->n, sizeof(struct attempt *));
+    dialer->tries = calloc(endpoints->n, sizeof(dialer->tries[0]));
     dialer->pace = deadline_new(&worker->loop, on_pace, dialer);
     dialer->budget = deadline_new(&worker->loop, on_budget, dialer);
-    if (dialer->attempts == NULL || dialer->pace == NULL || dialer->budget == NULL) {
+    if (dialer->tries == NULL || dialer->pace == NULL || dialer->budget == NULL) {
         return dialer_cancel(dialer);
     }
     return dialer;
@@ -330,13 +364,14 @@ struct dialer *dialer_cancel(struct dialer *dialer)
     if (dialer == NULL) {
         return NULL;
     }
-    for (size_t i = 0; dialer->attempts != NULL && i < dialer->n_begun; i++) {
-        attempt_cancel(dialer->attempts[i]);
+    for (size_t i = 0; dialer->tries != NULL && i < dialer->n_begun; i++) {
+        attempt_cancel(dialer->tries[i].attempt);
+        resumption_unref(dialer->tries[i].resumption);
     }
     deadline_free(dialer->pace);
     deadline_free(dialer->budget);
     endpoints_unref(dialer->endpoints);
-    free(dialer->attempts);
+    free(dialer->tries);
     free(dialer);
     return NULL;
 }

@@ -12,6 +12,28 @@ struct endpoints *endpoints_new(size_t n)
     return endpoints;
 }
 
+bool endpoints_have(const struct endpoints *endpoints, const struct addr *addr,
+                    const struct name *host)
+{
+    for (size_t i = 0; i < endpoints->n; i++) {
+        const struct endpoint *endpoint = &endpoints->list[i];
+        if (addr_equal(&endpoint->addr, addr) && name_equal(&endpoint->host, host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool endpoints_match(const struct endpoints *a, const struct endpoints *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (!endpoints_have(a, &b->list[i].addr, &b->list[i].host)) {
+            return false;
+        }
+    }
+    return a->n == b->n;
+}
+
 struct endpoints *endpoints_ref(struct endpoints *endpoints)
 {
     refs_take(&endpoints->refs);

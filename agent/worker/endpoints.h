@@ -6,6 +6,7 @@
 #include "base/name.h"
 #include "base/refs.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct endpoint {
@@ -23,6 +24,13 @@ struct endpoints {
 /* Makes `n` zeroed endpoints with one reference, to be filled by the caller before they are shared.
  * NULL when memory is out. */
 struct endpoints *endpoints_new(size_t n);
+
+/* True when one of them has this address and host. */
+bool endpoints_have(const struct endpoints *endpoints, const struct addr *addr,
+                    const struct name *host);
+
+/* True when both are the same, in whatever order: many a DNS server turns it with every answer. */
+bool endpoints_match(const struct endpoints *a, const struct endpoints *b);
 
 struct endpoints *endpoints_ref(struct endpoints *endpoints);
 struct endpoints *endpoints_unref(struct endpoints *endpoints); /* accepts NULL; returns NULL */

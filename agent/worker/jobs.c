@@ -17,6 +17,7 @@ struct lane {
     struct list link; /* in the order of their turns */
     size_t service;
     struct list waiting;
+    size_t n_waiting;
 };
 
 struct jobs {
@@ -61,7 +62,8 @@ static void on_work(uv_work_t *work)
 
 /* ---- on the loop ---- */
 
-static struct lane *lane_of(struct jobs *jobs, size_t service)
+/* NULL when none of the service waits. */
+static struct lane *find_lane(const struct jobs *jobs, size_t service)
 {
     LIST_EACH (link, &jobs->lanes) {
         struct lane *lane = list_item(link, struct lane, link);
@@ -69,7 +71,16 @@ static struct lane *lane_of(struct jobs *jobs, size_t service)
             return lane;
         }
     }
-    struct lane *lane = calloc(1, sizeof(*lane));
+    return NULL;
+}
+
+static struct lane *lane_of(struct jobs *jobs, size_t service)
+{
+    struct lane *lane = find_lane(jobs, service);
+    if (lane != NULL) {
+        return lane;
+    }
+    lane = calloc(1, sizeof(*lane));
     if (lane != NULL) {
         lane->service = service;
         list_init(&lane->waiting);
@@ -78,11 +89,20 @@ static struct lane *lane_of(struct jobs *jobs, size_t service)
     return lane;
 }
 
+static void enter_lane(struct job *job, struct lane *lane)
+{
+    job->lane = lane;
+    list_append(&lane->waiting, &job->link);
+    lane->n_waiting++;
+    job->jobs->n_waiting++;
+}
+
 static void leave_lane(struct job *job)
 {
     struct lane *lane = job->lane;
     job->lane = NULL;
     job->jobs->n_waiting--;
+    lane->n_waiting--;
     list_remove(&job->link);
     if (list_empty(&lane->waiting)) {
         list_remove(&lane->link);
@@ -126,10 +146,21 @@ static void on_over(uv_work_t *work, int status)
     tell(ctx);
 }
 
+/* Why one more of the service is refused, as an errno; 0 where it is not. */
+static int refusal(const struct jobs *jobs, size_t service)
+{
+    const struct lane *lane = find_lane(jobs, service);
+    if (lane != NULL && lane->n_waiting >= JOBS_WAITING_MAX) {
+        return EAGAIN;
+    }
+    return jobs->n_waiting >= JOBS_WAITING_ALL_MAX ? EBUSY : 0;
+}
+
 struct job *jobs_add(struct jobs *jobs, size_t service, const struct job_plan *plan, void *ctx)
 {
-    if (jobs->n_waiting >= JOBS_WAITING_MAX) {
-        errno = EAGAIN;
+    int error = refusal(jobs, service);
+    if (error != 0) {
+        errno = error;
         return NULL;
     }
     struct job *job = calloc(1, sizeof(*job));
@@ -140,11 +171,9 @@ struct job *jobs_add(struct jobs *jobs, size_t service, const struct job_plan *p
         return NULL;
     }
     job->jobs = jobs;
-    job->lane = lane;
     job->plan = plan;
     job->ctx = ctx;
-    list_append(&lane->waiting, &job->link);
-    jobs->n_waiting++;
+    enter_lane(job, lane);
     run_more(jobs);
     return job;
 }

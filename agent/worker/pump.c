@@ -146,8 +146,8 @@ static void deliver(struct relay *relay, const uint8_t *plain, size_t len, bool 
 /* Whoever keeps sessions ready, and has had no luck. */
 static void encourage(const struct relay *relay)
 {
-    const struct slot *slot = relay->worker->slots[relay->service->id];
-    if (slot != NULL && slot->service == relay->service && slot->warm != NULL) {
+    const struct slot *slot = worker_slot(relay->worker, relay->service);
+    if (slot != NULL && slot->warm != NULL) {
         warm_encourage(slot->warm);
     }
 }

@@ -1,6 +1,7 @@
 #include "worker/relay.h"
 
 #include "net/socket.h"
+#include "tls/peer.h"
 #include "worker/pump.h"
 #include "worker/relay_fields.h"
 #include "worker/verdict.h"
@@ -234,7 +235,7 @@ bool relay_is_quiet(const struct relay *relay, uint64_t ms)
 
 bool relay_would_pass(struct relay *relay, struct profile *profile, struct failure *ret_failure)
 {
-    return tls_would_pass(relay->upstream.tls, profile, ret_failure);
+    return peer_would_pass(relay->upstream.tls, profile, ret_failure);
 }
 
 const struct tls *relay_tls(const struct relay *relay)

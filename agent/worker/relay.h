@@ -41,7 +41,7 @@ bool relay_is_accepted(const struct relay *relay);
 /* True when nothing is on its way through the relay, and nothing was for that long. */
 bool relay_is_quiet(const struct relay *relay, uint64_t ms);
 
-/* As tls_would_pass(). */
+/* As peer_would_pass(). */
 bool relay_would_pass(struct relay *relay, struct profile *profile, struct failure *ret_failure);
 
 const struct tls *relay_tls(const struct relay *relay);

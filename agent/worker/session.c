@@ -46,19 +46,11 @@ static void log_relay(struct log_line *line, const struct relay *relay, bool is_
     log_number(line, "received", relay_received(relay));
 }
 
-/* A TLS 1.3 backend that refuses us does so after the handshake, which then was none. One that
- * never spoke has not refused us. */
 static void count_handshake(const struct session *session, const struct failure *failure)
 {
-    struct account *account = session->service->account;
-    if (session->relay == NULL || relay_is_accepted(session->relay)) {
-        return;
-    }
-    if (reason_side(failure->reason, failure->by_peer) == SIDE_THEY_REFUSED) {
-        tally_add(account->handshakes, failure->reason, failure->by_peer);
-        tally_add(account->attempts, failure->reason, failure->by_peer);
-    } else {
-        account_note_success(account, tls_is_resumed(relay_tls(session->relay)));
+    if (session->relay != NULL && !relay_is_accepted(session->relay)) {
+        account_note_unconfirmed(session->service->account, failure,
+                                 tls_is_resumed(relay_tls(session->relay)));
     }
 }
 

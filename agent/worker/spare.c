@@ -1,6 +1,7 @@
 #include "worker/spare.h"
 
 #include "net/socket.h"
+#include "tls/peer.h"
 #include "worker/deadline.h"
 #include "worker/dialer.h"
 #include "worker/worker_fields.h"
@@ -9,8 +10,9 @@
 #include <stdlib.h>
 
 /* A TLS 1.3 backend that sends no tickets never says that it has accepted us, but one that refuses
- * says so at once. */
-#define SETTLE_MS 1000
+ * says so at once. It gets a second for it, and no more than a part of a session's age. */
+#define SETTLE_MS   1000
+#define SETTLE_PART 4
 
 /* The state is which of `dialer` and `upstream` is there, and then `is_ready`. */
 struct spare {
@@ -20,7 +22,7 @@ struct spare {
     const struct spare_events *events;
     void *ctx;
 
-    uint64_t born_ms, until_ms;
+    uint64_t born_ms, ready_ms, until_ms;
     struct dialer *dialer;
     struct upstream upstream;
     struct deadline *settling;
@@ -31,6 +33,7 @@ static void become_ready(struct spare *spare)
 {
     if (!spare->is_ready) {
         spare->is_ready = true;
+        spare->ready_ms = uv_now(&spare->worker->loop);
         deadline_clear(spare->settling);
         spare->upstream.is_counted = true;
         account_note_success(spare->service->account, tls_is_resumed(spare->upstream.tls));
@@ -38,19 +41,19 @@ static void become_ready(struct spare *spare)
     }
 }
 
-/* A TLS 1.3 backend that refuses us does so after the handshake, which then was none. */
-static void count_refusal(const struct spare *spare, const struct failure *failure)
+static void count_end(const struct spare *spare, const struct failure *failure)
 {
     struct account *account = spare->service->account;
-    tally_add(account->handshakes, failure->reason, failure->by_peer);
-    tally_add(account->attempts, failure->reason, failure->by_peer);
-    account_note_failure(account, failure);
+    account_note_unconfirmed(account, failure, tls_is_resumed(spare->upstream.tls));
+    if (reason_side(failure->reason, failure->by_peer) != SIDE_LOCAL) {
+        account_note_failure(account, failure);
+    }
 }
 
 static void lose(struct spare *spare, const struct failure *failure)
 {
     if (!spare->is_ready) {
-        count_refusal(spare, failure);
+        count_end(spare, failure);
     }
     spare->events->lost(spare->ctx, spare, failure);
 }
@@ -86,7 +89,8 @@ static int take_in(struct spare *spare, struct tls_input *in, struct failure *re
         return -1;
     }
     if (status == TLS_CLOSED) {
-        failure_set(ret_failure, REASON_ok, "the backend closed the session");
+        failure_set_by_peer(ret_failure, REASON_upstream_reset, "the backend ended the session%s",
+                            spare->is_ready ? "" : " before it had accepted our certificate");
         return -1;
     }
     if (buf_append(&upstream->early, scratch->plain, len) < 0) {
@@ -140,6 +144,12 @@ static void on_settled(void *ctx)
     become_ready(ctx);
 }
 
+static uint64_t settle_ms(const struct service *service)
+{
+    uint64_t part = service->prewarm_max_age_ms / SETTLE_PART;
+    return part < SETTLE_MS ? part : SETTLE_MS;
+}
+
 static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
 {
     struct spare *spare = ctx;
@@ -156,7 +166,7 @@ static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
     if (tls_is_confirmed(spare->upstream.tls)) {
         become_ready(spare);
     } else {
-        deadline_set(spare->settling, SETTLE_MS);
+        deadline_set(spare->settling, settle_ms(spare->service));
     }
 }
 
@@ -164,8 +174,8 @@ static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
 static void on_dial_lost(void *ctx, const struct failure *failure, const struct addr *addr)
 {
     struct spare *spare = ctx;
-    (void)addr;
     spare->dialer = NULL;
+    spare->upstream.addr = *addr;
     spare->events->lost(spare->ctx, spare, failure);
 }
 
@@ -221,9 +231,21 @@ void spare_set_until(struct spare *spare, uint64_t until_ms)
     spare->until_ms = until_ms;
 }
 
+uint64_t spare_ready_ms(const struct spare *spare)
+{
+    return spare->ready_ms;
+}
+
 const struct addr *spare_addr(const struct spare *spare)
 {
     return &spare->upstream.addr;
+}
+
+bool spare_leads_to(const struct spare *spare, const struct endpoints *endpoints)
+{
+    const struct upstream *upstream = &spare->upstream;
+    return upstream->tls != NULL &&
+           endpoints_have(endpoints, &upstream->addr, tls_host(upstream->tls));
 }
 
 bool spare_is_ready(const struct spare *spare)
@@ -233,7 +255,7 @@ bool spare_is_ready(const struct spare *spare)
 
 bool spare_is_current(const struct spare *spare)
 {
-    return tls_is_current(spare->upstream.tls);
+    return peer_is_current(spare->upstream.tls);
 }
 
 bool spare_is_open(struct spare *spare)
@@ -243,7 +265,7 @@ bool spare_is_open(struct spare *spare)
     while (rc > 0 && buf_len(&spare->upstream.early) == 0) {
         rc = receive(spare, &failure);
     }
-    return rc >= 0 && socket_error(watch_fd(spare->upstream.watch)) == 0;
+    return rc >= 0 && !socket_has_hung_up(watch_fd(spare->upstream.watch));
 }
 
 void spare_take(struct spare *spare, struct upstream *ret_upstream)

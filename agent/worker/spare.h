@@ -18,7 +18,9 @@ struct spare;
 /* Told by a spare; either may free it, or take it. */
 struct spare_events {
     void (*ready)(void *ctx, struct spare *spare); /* once */
-    void (*lost)(void *ctx, struct spare *spare, const struct failure *failure);
+    void (*lost)(void *ctx, struct spare *spare,
+                 const struct failure *failure); /* spare_addr() tells
+                                                  * with whom */
 };
 
 /* Begins to make one, with the endpoint number `first` to be tried first. The service must outlive
@@ -39,8 +41,14 @@ uint64_t spare_born_ms(const struct spare *spare);
 uint64_t spare_until_ms(const struct spare *spare);
 void spare_set_until(struct spare *spare, uint64_t until_ms);
 
-/* Where it leads to; only of an established one. */
+/* When it became ready, on uv_now(). */
+uint64_t spare_ready_ms(const struct spare *spare);
+
+/* Where it leads to, or where it was lost; `len` 0: not known yet. */
 const struct addr *spare_addr(const struct spare *spare);
+
+/* True when an established one leads to one of these. */
+bool spare_leads_to(const struct spare *spare, const struct endpoints *endpoints);
 
 /* True when it may be handed out. */
 bool spare_is_ready(const struct spare *spare);

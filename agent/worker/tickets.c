@@ -97,21 +97,11 @@ struct resumption *tickets_of(struct tickets *tickets, const struct endpoint *en
     return origin != NULL ? origin->resumption : NULL;
 }
 
-static bool is_among(const struct origin *origin, const struct endpoints *endpoints)
-{
-    for (size_t i = 0; i < endpoints->n; i++) {
-        if (is_at(origin, &endpoints->list[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void tickets_restrict(struct tickets *tickets, const struct endpoints *endpoints)
 {
     LIST_EACH_SAFE (link, &tickets->origins) {
         struct origin *origin = list_item(link, struct origin, link);
-        if (!is_among(origin, endpoints)) {
+        if (!endpoints_have(endpoints, &origin->addr, &origin->host)) {
             forget(origin);
         }
     }

@@ -19,10 +19,13 @@ static ssize_t offer(const struct upstream *upstream, const struct buf *buf, sen
 int upstream_hold(struct upstream *upstream, struct buf *flight)
 {
     int rc = buf_append(&upstream->unsent, buf_bytes(flight), buf_len(flight));
-    upstream->is_held = rc == 0 && buf_len(&upstream->unsent) > 0;
-    errno = rc < 0 ? ENOMEM : errno;
     buf_clear(flight);
-    return rc;
+    if (rc < 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    upstream->is_held = buf_len(&upstream->unsent) > 0;
+    return 0;
 }
 
 bool upstream_is_blocked(const struct upstream *upstream)

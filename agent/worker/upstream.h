@@ -31,7 +31,7 @@ int upstream_send(struct upstream *upstream, struct buf *flight);
 int upstream_send_last(struct upstream *upstream, struct buf *flight);
 
 /* Keeps `flight`, and leaves it empty, to be sent together with what comes next, or by
- * upstream_flush(). Returns -1 when memory is out. */
+ * upstream_flush(); nothing may be unsent. Returns -1 with errno set when memory is out. */
 int upstream_hold(struct upstream *upstream, struct buf *flight);
 
 /* True while the kernel does not take what is unsent. */

@@ -2,6 +2,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "worker/backoff.h"
 #include "worker/deadline.h"
 #include "worker/demand.h"
 #include "worker/spare.h"
@@ -9,18 +10,22 @@
 
 #include <stdlib.h>
 
-/* Made at once, however many are missing. */
-#define MAKING_MAX 32
+/* Made at once, however many are missing: for one service, and for all of a worker, whose callers
+ * must not wait behind them. */
+#define MAKING_MAX     32
+#define MAKING_ALL_MAX 64
 
-/* A backend that fails is tried again after this long, twice as long each time. */
-#define PAUSE_MIN_MS 500
-#define PAUSE_MAX_MS 30000
+/* Then the others wait their turn. */
+#define TURN_MS 20
 
 /* How often demand is looked at while there is some, and whether all is well again. */
 #define LOOK_MS 1000
 
-/* A backend that closes sessions younger than this does not want them. */
+/* A backend that closes sessions so soon after they are ready does not want them. */
 #define YOUNG_MS 1000
+
+/* A shorter age that has held for so many ages may be too short. */
+#define GROW_AFTER 4
 
 struct warm {
     struct worker *worker;
@@ -31,12 +36,13 @@ struct warm {
     size_t turn; /* the endpoint to be tried first */
 
     struct demand demand;
+    struct backoff backoff;
     struct deadline *look; /* the next time that something is to be done */
     uint64_t max_age_ms;   /* the service's, or less, where the backend closes sooner */
-    uint64_t retry_ms;     /* not before, on uv_now(), after a failure */
-    uint64_t failed_ms;    /* the last failure */
-    unsigned failures;     /* in a row */
+    uint64_t grown_ms;     /* when max_age_ms last was made longer again */
     bool is_telling;       /* of failures: the first one of a row was told */
+    bool is_unwanted;      /* the backend ends sessions on which nothing is said */
+    bool is_due;           /* `look` is set to the next turn */
 };
 
 static uint64_t now_of(const struct warm *warm)
@@ -49,22 +55,22 @@ static void bump(_Atomic(uint64_t) *count)
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
 }
 
-/* From `share`/100 of it up to all of it, by chance: what was begun together must not end together.
- */
-static uint64_t spread(uint64_t ms, uint64_t share)
+/* At the next turn, however often it is asked for. */
+static void look_soon(struct warm *warm)
 {
-    uint16_t chance = 0;
-    (void)uv_random(NULL, NULL, &chance, sizeof(chance), 0, NULL);
-    uint64_t least = ms * share / 100;
-    return least + (ms - least) * chance / UINT16_MAX;
+    if (!warm->is_due) {
+        warm->is_due = true;
+        deadline_set(warm->look, 0);
+    }
 }
 
 /* ---- failures ---- */
 
 /* The first of a row. */
-static void tell(struct warm *warm, const struct failure *failure, const char *detail,
+static void tell(struct warm *warm, const struct addr *addr, const struct failure *failure,
                  const char *advice)
 {
+    char upstream[ADDR_TEXT_MAX];
     struct log_line line;
     if (warm->is_telling) {
         return;
@@ -72,60 +78,56 @@ static void tell(struct warm *warm, const struct failure *failure, const char *d
     warm->is_telling = true;
     log_begin(&line, LEVEL_WARNING, "no session can be kept ready");
     log_text(&line, "service", warm->service->name);
+    if (addr->len > 0) {
+        log_text(&line, "upstream", addr_format(addr, upstream));
+    }
     log_reason(&line, failure->reason, failure->by_peer);
-    log_text(&line, "detail", detail);
-    log_text(&line, "advice", advice);
+    log_text(&line, "detail", failure->detail);
+    log_text(&line, "advice", advice != NULL ? advice : reason_advice(failure->reason));
     log_end(&line);
 }
 
-/* With jitter, so that many agents do not come back to a backend at once. */
-static void pause_making(struct warm *warm)
-{
-    uint64_t pause = PAUSE_MAX_MS;
-    warm->failed_ms = now_of(warm);
-    if (warm->failed_ms < warm->retry_ms) {
-        return; /* those that were begun together fail together */
-    }
-    if (warm->failures < 6) {
-        pause = (uint64_t)PAUSE_MIN_MS << warm->failures;
-    }
-    warm->failures++;
-    warm->retry_ms = warm->failed_ms + spread(pause, 50);
-}
-
-static void note_failure(struct warm *warm, const struct failure *failure)
+static void note_failure(struct warm *warm, const struct addr *addr, const struct failure *failure)
 {
     bump(&warm->service->account->warm.failed);
-    tell(warm, failure, failure->detail, reason_advice(failure->reason));
-    pause_making(warm);
+    tell(warm, addr, failure, NULL);
+    backoff_fail(&warm->backoff, now_of(warm));
 }
 
-static void forget_failures(struct warm *warm)
+/* To be called whenever the backoff may have been reset. */
+static void note_calm(struct warm *warm)
 {
-    warm->failures = 0;
-    warm->is_telling = false;
-    warm->retry_ms = 0;
+    warm->is_telling &= warm->backoff.failures > 0;
 }
 
 void warm_encourage(struct warm *warm)
 {
-    if (warm->failures > 0) {
-        forget_failures(warm);
-        deadline_set(warm->look, 0);
+    if (warm->backoff.failures > 0 && !warm->is_unwanted) {
+        backoff_reset(&warm->backoff);
+        note_calm(warm);
+        look_soon(warm);
     }
 }
 
 /* ---- spares come and go ---- */
 
-static void drop(struct warm *warm, struct spare *spare, _Atomic(uint64_t) *count)
+static void drop_ready(struct warm *warm, struct spare *spare, _Atomic(uint64_t) *count)
 {
-    if (spare_is_ready(spare)) {
-        warm->n_ready--;
-        atomic_fetch_sub_explicit(&warm->service->account->warm.ready, 1, memory_order_relaxed);
-        bump(count);
-    } else {
-        warm->n_making--;
-    }
+    warm->n_ready--;
+    atomic_fetch_sub_explicit(&warm->service->account->warm.ready, 1, memory_order_relaxed);
+    bump(count);
+    spare_free(spare);
+}
+
+static void end_making(struct warm *warm)
+{
+    warm->n_making--;
+    warm->worker->n_spares_begun--;
+}
+
+static void drop_making(struct warm *warm, struct spare *spare)
+{
+    end_making(warm);
     spare_free(spare);
 }
 
@@ -133,31 +135,37 @@ static void drop(struct warm *warm, struct spare *spare, _Atomic(uint64_t) *coun
  * Where they do not last at all, to make more of them would only trouble it. */
 static void note_close(struct warm *warm, const struct spare *spare, const struct failure *failure)
 {
-    uint64_t age = now_of(warm) - spare_born_ms(spare);
-    if (age < YOUNG_MS) {
-        tell(warm, failure, "the backend ends sessions at once on which nothing is said",
-             "set prewarm = 0 for this service");
-        pause_making(warm);
+    uint64_t now = now_of(warm), age = now - spare_born_ms(spare);
+    if (now - spare_ready_ms(spare) < YOUNG_MS) {
+        warm->is_unwanted = true;
+        tell(warm, spare_addr(spare), failure,
+             "the backend ends sessions at once on which nothing is said: set prewarm = 0 for this "
+             "service");
+        backoff_fail(&warm->backoff, now);
     } else if (age * 3 / 4 < warm->max_age_ms) {
         warm->max_age_ms = age * 3 / 4;
+        warm->grown_ms = now;
     }
 }
 
-/* A session that was of use, or lived long enough for that, shows that the backend is well again,
- * if it is younger than what went wrong. */
+/* A session that was of use, or lived long enough for that, shows that the backend is well. */
 static void note_proof(struct warm *warm, const struct spare *spare)
 {
-    if (spare_born_ms(spare) > warm->failed_ms) {
-        forget_failures(warm);
-    }
+    backoff_prove(&warm->backoff, spare_born_ms(spare));
+    warm->is_unwanted &= warm->backoff.failures > 0;
+    note_calm(warm);
 }
 
-/* The backend has let it live so long. What looked like its limit may have been a restart. */
+/* The backend has let it live so long. What looked like its limit may have been a restart: now and
+ * then a longer life is tried. */
 static void note_end(struct warm *warm, const struct spare *spare)
 {
-    uint64_t most = warm->service->prewarm_max_age_ms;
-    uint64_t more = warm->max_age_ms + warm->max_age_ms / 16 + 1;
-    warm->max_age_ms = more < most ? more : most;
+    uint64_t most = warm->service->prewarm_max_age_ms, now = now_of(warm);
+    if (warm->max_age_ms < most && now - warm->grown_ms >= GROW_AFTER * warm->max_age_ms) {
+        uint64_t more = warm->max_age_ms + warm->max_age_ms / 16 + 1;
+        warm->max_age_ms = more < most ? more : most;
+        warm->grown_ms = now;
+    }
     note_proof(warm, spare);
 }
 
@@ -167,11 +175,11 @@ static void on_ready(void *ctx, struct spare *spare)
     struct list *link = spare_link(spare);
     list_remove(link);
     list_append(&warm->ready, link);
-    warm->n_making--;
+    end_making(warm);
     warm->n_ready++;
     atomic_fetch_add_explicit(&warm->service->account->warm.ready, 1, memory_order_relaxed);
     demand_note_made(&warm->demand, now_of(warm) - spare_born_ms(spare));
-    deadline_set(warm->look, 0);
+    look_soon(warm);
 }
 
 static void on_lost(void *ctx, struct spare *spare, const struct failure *failure)
@@ -179,11 +187,12 @@ static void on_lost(void *ctx, struct spare *spare, const struct failure *failur
     struct warm *warm = ctx;
     if (spare_is_ready(spare)) {
         note_close(warm, spare, failure);
+        drop_ready(warm, spare, &warm->service->account->warm.closed);
     } else {
-        note_failure(warm, failure);
+        note_failure(warm, spare_addr(spare), failure);
+        drop_making(warm, spare);
     }
-    drop(warm, spare, &warm->service->account->warm.closed);
-    deadline_set(warm->look, 0);
+    look_soon(warm);
 }
 
 /* ---- as many as there should be ---- */
@@ -209,17 +218,26 @@ static void drop_aged(struct warm *warm)
 {
     LIST_EACH_SAFE (link, &warm->ready) {
         struct spare *spare = spare_of(link);
-        if (now_of(warm) >= end_of(warm, spare)) {
+        bool is_old = now_of(warm) >= end_of(warm, spare);
+        if (is_old) {
             note_end(warm, spare);
-            drop(warm, spare, &warm->service->account->warm.aged);
+        }
+        if (is_old || !spare_is_current(spare)) {
+            drop_ready(warm, spare, &warm->service->account->warm.aged);
         }
     }
 }
 
-static void drop_surplus(struct warm *warm, size_t target)
+/* What chance has asked for is not given up with the first chance that does not. */
+static size_t most_of(const struct warm *warm, size_t target)
 {
-    while (warm->n_ready > target) {
-        drop(warm, spare_of(warm->ready.next), &warm->service->account->warm.dropped);
+    return warm->service->prewarm_auto && target > 0 ? target + 1 + target / 4 : target;
+}
+
+static void drop_surplus(struct warm *warm, size_t most)
+{
+    while (warm->n_ready > most) {
+        drop_ready(warm, spare_of(warm->ready.next), &warm->service->account->warm.dropped);
     }
 }
 
@@ -228,21 +246,22 @@ static bool is_probing(const struct warm *warm)
 {
     bool has_one = warm->n_making > 0;
     LIST_EACH (link, &warm->ready) {
-        has_one |= spare_born_ms(spare_of(link)) > warm->failed_ms;
+        has_one |= spare_born_ms(spare_of(link)) > warm->backoff.failed_ms;
     }
-    return warm->failures > 0 && has_one;
+    return warm->backoff.failures > 0 && has_one;
 }
 
 static bool may_make(const struct warm *warm)
 {
     return warm->endpoints != NULL && warm->endpoints->n > 0 && !warm->worker->draining &&
-           now_of(warm) >= warm->retry_ms && warm->n_making < MAKING_MAX && !is_probing(warm);
+           backoff_is_over(&warm->backoff, now_of(warm)) && warm->n_making < MAKING_MAX &&
+           warm->worker->n_spares_begun < MAKING_ALL_MAX && !is_probing(warm);
 }
 
 static void make_one(struct warm *warm)
 {
     if (!worker_has_descriptor(warm->worker->most_fds / 2)) {
-        warm->retry_ms = now_of(warm) + LOOK_MS; /* the others are for callers */
+        backoff_wait(&warm->backoff, now_of(warm) + LOOK_MS); /* the others are for callers */
         return;
     }
     static const struct spare_events events = {on_ready, on_lost};
@@ -250,12 +269,13 @@ static void make_one(struct warm *warm)
     struct spare *spare = spare_start(warm->worker, warm->service, warm->endpoints, warm->turn++,
                                       &events, warm, &failure);
     if (spare == NULL) {
-        note_failure(warm, &failure);
+        note_failure(warm, &(struct addr){0}, &failure);
         return;
     }
-    spare_set_until(spare, now_of(warm) + spread(warm->max_age_ms, 75));
+    spare_set_until(spare, now_of(warm) + backoff_jitter(warm->max_age_ms, 75));
     list_append(&warm->making, spare_link(spare));
     warm->n_making++;
+    warm->worker->n_spares_begun++;
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)
@@ -270,11 +290,14 @@ static void set_look(struct warm *warm, size_t target)
     LIST_EACH (link, &warm->ready) {
         at = sooner(at, end_of(warm, spare_of(link)));
     }
-    if (warm->n_ready + warm->n_making < target && warm->retry_ms > now) {
-        at = sooner(at, warm->retry_ms);
+    if (warm->n_ready + warm->n_making < target && !backoff_is_over(&warm->backoff, now)) {
+        at = sooner(at, warm->backoff.retry_ms);
     }
-    if (target > 0 && (warm->service->prewarm_auto || warm->failures > 0)) {
+    if (target > 0 && (warm->service->prewarm_auto || warm->backoff.failures > 0)) {
         at = sooner(at, now + LOOK_MS);
+    }
+    if (warm->n_ready + warm->n_making < target && warm->worker->n_spares_begun >= MAKING_ALL_MAX) {
+        at = sooner(at, now + TURN_MS);
     }
     if (at != UINT64_MAX) {
         deadline_set(warm->look, at > now ? at - now : 0);
@@ -286,7 +309,7 @@ static void look_for_proof(struct warm *warm)
 {
     LIST_EACH (link, &warm->ready) {
         const struct spare *spare = spare_of(link);
-        if (warm->failures > 0 && now_of(warm) >= spare_born_ms(spare) + YOUNG_MS) {
+        if (now_of(warm) >= spare_ready_ms(spare) + YOUNG_MS) {
             note_proof(warm, spare);
         }
     }
@@ -296,9 +319,10 @@ static void on_look(void *ctx)
 {
     struct warm *warm = ctx;
     size_t target = target_of(warm);
+    warm->is_due = false;
     look_for_proof(warm);
     drop_aged(warm);
-    drop_surplus(warm, target);
+    drop_surplus(warm, most_of(warm, target));
     while (warm->n_ready + warm->n_making < target && may_make(warm)) {
         make_one(warm);
     }
@@ -327,52 +351,45 @@ struct warm *warm_new(struct worker *worker, struct service *service)
     return warm->look != NULL ? warm : warm_free(warm);
 }
 
-static bool leads_to(const struct spare *spare, const struct endpoints *endpoints)
-{
-    for (size_t i = 0; i < endpoints->n; i++) {
-        if (addr_equal(spare_addr(spare), &endpoints->list[i].addr)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* One that is still being made has nothing to lose. */
 static void drop_elsewhere(struct warm *warm)
 {
-    _Atomic(uint64_t) *dropped = &warm->service->account->warm.dropped;
     LIST_EACH_SAFE (making, &warm->making) {
-        drop(warm, spare_of(making), dropped);
+        drop_making(warm, spare_of(making));
     }
     LIST_EACH_SAFE (ready, &warm->ready) {
-        if (!leads_to(spare_of(ready), warm->endpoints)) {
-            drop(warm, spare_of(ready), dropped);
+        if (!spare_leads_to(spare_of(ready), warm->endpoints)) {
+            drop_ready(warm, spare_of(ready), &warm->service->account->warm.dropped);
         }
     }
 }
 
 void warm_resolve(struct warm *warm, struct endpoints *endpoints)
 {
+    bool is_same = warm->endpoints != NULL && endpoints_match(warm->endpoints, endpoints);
+    endpoints_ref(endpoints);
     endpoints_unref(warm->endpoints);
-    warm->endpoints = endpoints_ref(endpoints);
-    warm->failures = 0;
-    warm->retry_ms = 0;
-    drop_elsewhere(warm);
-    deadline_set(warm->look, 0);
+    warm->endpoints = endpoints;
+    if (!is_same) {
+        drop_elsewhere(warm);
+        backoff_reset(&warm->backoff);
+        note_calm(warm);
+    }
+    look_soon(warm);
 }
 
 bool warm_take(struct warm *warm, struct upstream *ret_upstream)
 {
     struct account_warm *counts = &warm->service->account->warm;
     demand_note_caller(&warm->demand, now_of(warm));
-    deadline_set(warm->look, 0);
+    look_soon(warm);
     drop_aged(warm);
     while (!list_empty(&warm->ready)) {
         struct spare *spare = spare_of(warm->ready.next);
         if (!spare_is_current(spare)) {
-            drop(warm, spare, &counts->aged);
+            drop_ready(warm, spare, &counts->aged);
         } else if (!spare_is_open(spare)) {
-            drop(warm, spare, &counts->closed);
+            drop_ready(warm, spare, &counts->closed);
         } else {
             warm->n_ready--;
             atomic_fetch_sub_explicit(&counts->ready, 1, memory_order_relaxed);
@@ -391,7 +408,7 @@ struct warm *warm_free(struct warm *warm)
         return NULL;
     }
     while (!list_empty(&warm->making)) {
-        drop(warm, spare_of(warm->making.next), &warm->service->account->warm.dropped);
+        drop_making(warm, spare_of(warm->making.next));
     }
     drop_surplus(warm, 0);
     deadline_free(warm->look);

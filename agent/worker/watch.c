@@ -1,7 +1,9 @@
 #include "worker/watch.h"
 
+#include "base/list.h"
 #include "net/socket.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -11,56 +13,83 @@
 /* Events taken at a time. */
 #define EVENTS_MAX 256
 
+/* Owners whose descriptor the kernel does not take may ask again at once: not without a pause. */
+#define RETRY_MS 1
+
+#define NEVER_MS UINT64_MAX
+
 /* One for each loop, found by the loop's `data`; lives as long as the loop has watches, or is run
  * by watch_run_loop(). */
 struct set {
     uv_loop_t *loop;
     int fd;
-    bool drives;     /* watch_run_loop() waits in it; else libuv does, by `inner` */
-    uv_poll_t inner; /* counts for the loop while something is wanted */
+    bool drives;         /* watch_run_loop() waits in it; else libuv does, by `inner` */
+    uv_poll_t inner;     /* not in one that drives */
+    uv_timer_t timer;    /* for `refused`; one that drives keeps it set, for never */
+    uv_handle_t *keeper; /* one of these two: counts for the loop while something is wanted */
     unsigned n_watches, n_wanting;
     bool is_telling;
-    struct watch *closed; /* while telling: an event for them may be among those taken */
+    struct list refused; /* watches that the kernel did not take as wanted */
+    struct list closed;  /* while telling: an event for them may be among those taken */
 };
 
 struct watch {
     struct set *set;
-    struct watch *next; /* in set->closed */
+    struct list link; /* in set->refused or set->closed */
     int fd;
     bool is_armed;          /* the kernel knows the descriptor, */
-    unsigned armed, wanted; /* and these events of it, at least what is wanted */
+    unsigned armed, wanted; /* and these events of it, at least what is wanted, or it is refused */
     watch_ready *ready;     /* NULL: closed */
     void *ctx;
 };
 
-/* ---- the set ---- */
+/* ---- the end of a set ---- */
 
-static void free_closed(struct set *set)
+static void release(struct set *set)
 {
-    while (set->closed != NULL) {
-        struct watch *watch = set->closed;
-        set->closed = watch->next;
-        free(watch);
-    }
-}
-
-static void on_inner_closed(uv_handle_t *handle)
-{
-    struct set *set = handle->data;
     close(set->fd);
     free(set);
 }
 
+static void on_timer_closed(uv_handle_t *timer)
+{
+    release(timer->data);
+}
+
+static void on_inner_closed(uv_handle_t *inner)
+{
+    struct set *set = inner->data;
+    uv_close((uv_handle_t *)&set->timer, on_timer_closed);
+}
+
 static void free_set(struct set *set)
 {
+    assert(set->n_watches == 0);
     set->loop->data = NULL;
     if (set->drives) {
-        close(set->fd);
-        free(set);
+        uv_close((uv_handle_t *)&set->timer, on_timer_closed);
     } else {
         uv_close((uv_handle_t *)&set->inner, on_inner_closed);
     }
 }
+
+/* A driven one is for the loop's whole life. */
+static void free_if_unused(struct set *set)
+{
+    if (set->n_watches == 0 && !set->drives && !set->is_telling) {
+        free_set(set);
+    }
+}
+
+static void free_closed(struct set *set)
+{
+    LIST_EACH_SAFE (link, &set->closed) {
+        free(list_item(link, struct watch, link));
+    }
+    list_init(&set->closed);
+}
+
+/* ---- what is wanted ---- */
 
 /* The kernel's words for what is wanted. */
 static uint32_t epoll_of(unsigned wanted)
@@ -79,15 +108,29 @@ static void disarm(struct watch *watch)
     }
 }
 
+static void on_timer(uv_timer_t *timer);
+
+static void refuse(struct watch *watch)
+{
+    uv_timer_t *timer = &watch->set->timer;
+    list_append(&watch->set->refused, &watch->link);
+    if (!uv_is_active((uv_handle_t *)timer) || uv_timer_get_due_in(timer) > RETRY_MS) {
+        uv_timer_start(timer, on_timer, RETRY_MS, 0);
+    }
+}
+
 static void arm(struct watch *watch)
 {
     struct epoll_event event = {.events = epoll_of(watch->wanted), .data.ptr = watch};
     int what = watch->is_armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    list_remove(&watch->link);
     if (watch->wanted == 0) {
         disarm(watch);
     } else if (epoll_ctl(watch->set->fd, what, watch->fd, &event) == 0) {
         watch->is_armed = true;
         watch->armed = watch->wanted;
+    } else {
+        refuse(watch);
     }
 }
 
@@ -97,15 +140,15 @@ static void set_wanted(struct watch *watch, unsigned events)
     struct set *set = watch->set;
     set->n_wanting += (events != 0) - (watch->wanted != 0);
     watch->wanted = events;
-    if (set->drives) {
-        return;
-    }
+    list_remove(&watch->link); /* what was refused may not be wanted any more */
     if (set->n_wanting > 0) {
-        uv_ref((uv_handle_t *)&set->inner);
+        uv_ref(set->keeper);
     } else {
-        uv_unref((uv_handle_t *)&set->inner);
+        uv_unref(set->keeper);
     }
 }
+
+/* ---- telling ---- */
 
 static void tell(struct watch *watch, uint32_t events)
 {
@@ -126,8 +169,39 @@ static void tell(struct watch *watch, uint32_t events)
     if ((told & wanted) != 0) {
         watch->ready(watch->ctx, told & wanted);
     } else {
-        arm(watch); /* this is what less was wanted for */
+        arm(watch); /* nobody wants this any more: now the kernel learns it, too */
     }
+}
+
+static void end_telling(struct set *set)
+{
+    set->is_telling = false;
+    free_closed(set);
+    free_if_unused(set);
+}
+
+static void rest(struct set *set)
+{
+    if (set->drives) {
+        uv_timer_start(&set->timer, on_timer, NEVER_MS, 0);
+    }
+}
+
+/* Tells those that were refused until now, up to a mark: who asks again is told the next time. */
+static void on_timer(uv_timer_t *timer)
+{
+    struct set *set = timer->data;
+    struct list mark;
+    rest(set);
+    set->is_telling = true;
+    list_append(&set->refused, &mark);
+    while (set->refused.next != &mark) {
+        struct watch *watch = list_item(set->refused.next, struct watch, link);
+        list_remove(&watch->link);
+        tell(watch, EPOLLERR);
+    }
+    list_remove(&mark);
+    end_telling(set);
 }
 
 /* Waits for at most `timeout_ms`, -1 for ever, and tells the owners. True when the set itself has
@@ -148,20 +222,17 @@ static bool turn(struct set *set, int timeout_ms)
             tell(events[i].data.ptr, events[i].events);
         }
     }
-    set->is_telling = false;
-    free_closed(set);
+    end_telling(set);
     return is_libuv;
 }
 
 static void on_inner(uv_poll_t *inner, int status, int events)
 {
-    struct set *set = inner->data;
     (void)status, (void)events;
-    turn(set, 0);
-    if (set->n_watches == 0) {
-        free_set(set);
-    }
+    turn(inner->data, 0);
 }
+
+/* ---- the set ---- */
 
 static struct set *make_set(uv_loop_t *loop)
 {
@@ -171,31 +242,49 @@ static struct set *make_set(uv_loop_t *loop)
         return NULL;
     }
     set->loop = loop;
+    list_init(&set->refused);
+    list_init(&set->closed);
     set->fd = epoll_create1(EPOLL_CLOEXEC);
     if (set->fd < 0) {
         free(set);
         return NULL;
     }
-    loop->data = set;
     return set;
+}
+
+/* Nothing may fail any more. */
+static struct set *settle(struct set *set)
+{
+    uv_timer_init(set->loop, &set->timer);
+    set->timer.data = set;
+    set->keeper = set->drives ? (uv_handle_t *)&set->timer : (uv_handle_t *)&set->inner;
+    uv_unref(set->keeper);
+    rest(set);
+    set->loop->data = set;
+    return set;
+}
+
+static struct set *give_up(struct set *set, int error)
+{
+    release(set);
+    errno = error;
+    return NULL;
 }
 
 /* The loop's set, which is made when there is none. */
 static struct set *set_of(uv_loop_t *loop)
 {
     struct set *set = loop->data != NULL ? loop->data : make_set(loop);
-    if (set == NULL || set->drives || set->inner.data != NULL) {
+    if (set == NULL || set == loop->data) {
         return set;
     }
-    if (uv_poll_init(loop, &set->inner, set->fd) < 0) {
-        set->drives = true; /* there is no handle to be closed */
-        free_set(set);
-        return NULL;
+    int error = -uv_poll_init(loop, &set->inner, set->fd);
+    if (error != 0) {
+        return give_up(set, error);
     }
     set->inner.data = set;
     uv_poll_start(&set->inner, UV_READABLE, on_inner);
-    uv_unref((uv_handle_t *)&set->inner);
-    return set;
+    return settle(set);
 }
 
 int watch_prepare_loop(uv_loop_t *loop)
@@ -207,24 +296,25 @@ int watch_prepare_loop(uv_loop_t *loop)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = set};
     set->drives = true;
     if (epoll_ctl(set->fd, EPOLL_CTL_ADD, uv_backend_fd(loop), &event) < 0) {
-        int error = errno;
-        free_set(set);
-        errno = error;
+        give_up(set, errno);
         return -1;
     }
+    settle(set);
     return 0;
 }
 
 void watch_run_loop(uv_loop_t *loop)
 {
     struct set *set = loop->data;
-    while (set->n_wanting > 0 || uv_loop_alive(loop)) {
+    while (uv_loop_alive(loop)) {
+        uv_update_time(loop); /* the owners may have taken long */
         bool is_libuv = turn(set, uv_backend_timeout(loop));
         if (is_libuv || uv_backend_timeout(loop) == 0) {
             uv_run(loop, UV_RUN_NOWAIT);
         }
     }
     free_set(set);
+    uv_run(loop, UV_RUN_DEFAULT); /* closes the timer */
 }
 
 /* ---- one descriptor ---- */
@@ -241,12 +331,15 @@ struct watch *watch_open(uv_loop_t *loop, int fd, watch_ready *ready, void *ctx)
     struct set *set = set_of(loop);
     struct watch *watch = set != NULL ? calloc(1, sizeof(*watch)) : NULL;
     if (watch == NULL) {
-        if (set != NULL && set->n_watches == 0 && !set->drives && !set->is_telling) {
-            free_set(set);
+        int error = errno;
+        if (set != NULL) {
+            free_if_unused(set);
         }
         abandon(fd);
+        errno = error;
         return NULL;
     }
+    list_init(&watch->link);
     watch->set = set;
     watch->fd = fd;
     watch->ready = ready;
@@ -290,13 +383,10 @@ struct watch *watch_close(struct watch *watch)
     set->n_watches--;
     if (set->is_telling) {
         watch->ready = NULL;
-        watch->next = set->closed;
-        set->closed = watch;
+        list_append(&set->closed, &watch->link);
         return NULL;
     }
     free(watch);
-    if (set->n_watches == 0 && !set->drives) {
-        free_set(set);
-    }
+    free_if_unused(set);
     return NULL;
 }

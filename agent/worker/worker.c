@@ -109,6 +109,12 @@ void worker_leave(struct worker *worker, struct list *session)
     worker_tell_if_drained(worker);
 }
 
+struct slot *worker_slot(struct worker *worker, const struct service *service)
+{
+    struct slot *slot = worker->slots[service->id];
+    return slot != NULL && slot->service == service ? slot : NULL;
+}
+
 bool worker_has_descriptor(uint64_t below)
 {
     int fd = eventfd(0, EFD_CLOEXEC); /* the cheapest kind */
@@ -213,6 +219,7 @@ static struct worker *make(unsigned n_peers, struct worker_watcher watcher)
     if (worker != NULL) {
         worker->n_peers = n_peers;
         worker->most_fds = most_descriptors();
+        worker->last_fd = UINT64_MAX;
         worker->watcher = watcher;
         worker->jobs = jobs_new(&worker->loop);
         list_init(&worker->acceptors);

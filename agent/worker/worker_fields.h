@@ -19,8 +19,10 @@ struct worker {
     uv_async_t bell;
     pthread_t thread;
     struct worker_watcher watcher;
-    uint64_t most_fds; /* callers are taken in while a new descriptor's number is below this */
-    unsigned n_peers;  /* workers in all, of which each has sockets of its own on every port */
+    uint64_t last_fd, fd_seen_ms; /* the descriptor of the last caller, and when it came */
+    size_t n_spares_begun; /* sessions ahead of callers that are being made, of all services */
+    uint64_t most_fds;     /* callers are taken in while a new descriptor's number is below this */
+    unsigned n_peers;      /* workers in all, of which each has sockets of its own on every port */
 
     struct slot **slots; /* by service id; NULL: none of that id */
     size_t n_slots;
@@ -51,6 +53,9 @@ void worker_tell_if_drained(struct worker *worker);
 /* True when a new descriptor's number would be less than `below`: the kernel gives out the lowest
  * that is free. */
 bool worker_has_descriptor(uint64_t below);
+
+/* The slot of this service; NULL when it is removed, or is another by now. */
+struct slot *worker_slot(struct worker *worker, const struct service *service);
 
 /* Enters a session into the worker's books, and takes it out again. */
 void worker_enter(struct worker *worker, struct list *session);

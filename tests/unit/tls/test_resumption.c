@@ -2,6 +2,8 @@
  * for one use; and the approval of a chain, which holds as long as what it rests on. */
 #include "tls/resumption.h"
 
+#include "tls/peer.h"
+
 #include "tests/unit/tls/pair.h"
 
 #define MINUTE 60
@@ -374,7 +376,7 @@ static void test_an_approval_holds_for_an_hour_either_way(void **state)
     } rows[] = {{0, true}, {59, true}, {61, false}, {-59, true}, {-61, false}, {0, true}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         shift_s = (time_t)rows[i].minutes * MINUTE;
-        assert_true(tls_is_current(rig.pair->client) == rows[i].holds);
+        assert_true(peer_is_current(rig.pair->client) == rows[i].holds);
     }
     shift_s = 61L * MINUTE;
     assert_false(run_anew(&rig)); /* nor is a ticket offered */
@@ -444,11 +446,11 @@ static void expect_end(struct pair_spec spec)
         spec.server_priority = versions[v];
         struct rig rig = open_rig(spec, 32);
         run(&rig);
-        assert_true(tls_is_current(rig.pair->client));
+        assert_true(peer_is_current(rig.pair->client));
         shift_s = 28L * MINUTE;
-        assert_true(tls_is_current(rig.pair->client));
+        assert_true(peer_is_current(rig.pair->client));
         shift_s = 32L * MINUTE;
-        assert_false(tls_is_current(rig.pair->client));
+        assert_false(peer_is_current(rig.pair->client));
         close_rig(&rig);
         reset_clock(NULL);
     }
@@ -493,7 +495,7 @@ static void test_a_session_without_a_handshake_is_not_current(void **state)
 {
     (void)state;
     struct rig rig = open_rig((struct pair_spec){0}, 32);
-    assert_false(tls_is_current(rig.pair->client));
+    assert_false(peer_is_current(rig.pair->client));
     close_rig(&rig);
 }
 

@@ -1,3 +1,5 @@
+#include "tls/peer.h"
+
 #include "tests/unit/tls/pair.h"
 
 /* Room for all that a test sends at once, and what tls_read() wants to have free. */
@@ -304,7 +306,7 @@ static bool would_pass(struct pair *pair, const char *ca, const char *crl, const
     const struct profile_options options = {
         .trust = trust, .names = &wanted, .n_names = name != NULL, .tls_min = 12, .tls_max = 13};
     struct profile *profile = profile_new(&options, &why);
-    bool passes = tls_would_pass(pair->client, profile, ret_failure);
+    bool passes = peer_would_pass(pair->client, profile, ret_failure);
     profile_unref(profile);
     trust_unref(trust);
     return passes;
@@ -352,9 +354,9 @@ static void test_peers_end_is_known_accepted_or_not(void **state)
         for (int is_refused = 0; is_refused < 2; is_refused++) {
             struct pair *pair = pair_new((struct pair_spec){.server_priority = versions[v][1],
                                                             .trusts_namesake = is_refused != 0});
-            assert_int_equal(tls_peer_not_after(pair->client), 0);
+            assert_int_equal(peer_not_after(pair->client), 0);
             assert_int_equal(pair_handshake(pair, NULL), is_refused ? TLS_FAILED : TLS_DONE);
-            assert_int_equal(tls_peer_not_after(pair->client),
+            assert_int_equal(peer_not_after(pair->client),
                              gnutls_x509_crt_get_expiration_time(pair->server_cert.crt));
             pair_free(pair);
         }
