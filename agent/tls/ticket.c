@@ -76,8 +76,8 @@ void ticket_keep(struct tls *tls)
 
 void ticket_drop(struct tls *tls)
 {
-    while (tls->n_tickets > 0) {
-        ticket_free(pop(tls, first_of(tls)));
+    LIST_EACH_SAFE (link, &tls->tickets) {
+        ticket_free(pop(tls, list_item(link, struct ticket, link)));
     }
 }
 

@@ -126,6 +126,8 @@ static void on_ready(void *ctx, unsigned events)
         if (error != 0 && !is_passing(error)) {
             if (!socket_would_block(error)) {
                 pause_accepting(acceptor, error);
+            } else {
+                watch_want(acceptor->watch, WATCH_READ); /* anew, if the kernel had refused that */
             }
             return;
         }

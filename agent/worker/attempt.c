@@ -136,6 +136,7 @@ static void on_offload_done(void *ctx, struct tls *tls, int error, enum tls_stat
     struct attempt *attempt = ctx;
     attempt->offload = NULL;
     attempt->upstream.tls = tls;
+    attempt->is_offloaded = buf_len(flight) == 0; /* else the signature is made */
     if (error != 0) {
         step_if_headroom(attempt, rest);
     } else {

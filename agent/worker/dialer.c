@@ -17,11 +17,11 @@
 #define PACE_MS 250
 
 /* One for each endpoint. */
-struct
-try {
+struct racer {
     struct attempt *attempt; /* NULL: over, or not begun */
     struct resumption
         *resumption; /* a reference: what earlier sessions have left there; NULL: none */
+    bool is_second;  /* the first broke off over a ticket */
 };
 
 struct dialer {
@@ -32,7 +32,7 @@ struct dialer {
     const struct dialer_events *events;
     void *ctx;
 
-    struct try *tries;
+    struct racer *racers;
     size_t n_begun, n_running;
     struct deadline *pace;
     struct deadline *budget;
@@ -74,7 +74,7 @@ static struct resumption *resumption_of(const struct dialer *dialer, size_t i)
 static size_t index_of(const struct dialer *dialer, const struct attempt *attempt)
 {
     size_t i = 0;
-    while (dialer->tries[i].attempt != attempt) {
+    while (dialer->racers[i].attempt != attempt) {
         i++;
     }
     return i;
@@ -130,9 +130,9 @@ static void note_failure(struct dialer *dialer, const struct addr *addr, bool co
 /* Forgets an attempt of which nothing more is to come. */
 static void drop(struct dialer *dialer, size_t i)
 {
-    struct try *try = &dialer->tries[i];
-    try->attempt = attempt_cancel(try->attempt);
-    try->resumption = resumption_unref(try->resumption);
+    struct racer *racer = &dialer->racers[i];
+    racer->attempt = attempt_cancel(racer->attempt);
+    racer->resumption = resumption_unref(racer->resumption);
     dialer->n_running--;
 }
 
@@ -162,11 +162,11 @@ static bool begin(struct dialer *dialer, size_t i)
             failure.reason == REASON_internal || failure.reason == REASON_limit_reached;
         return false;
     }
-    struct try *try = &dialer->tries[i];
-    try->attempt = attempt;
-    try->resumption = resumption_of(dialer, i);
-    if (try->resumption != NULL) {
-        resumption_offer(try->resumption, attempt_tls(attempt));
+    struct racer *racer = &dialer->racers[i];
+    racer->attempt = attempt;
+    racer->resumption = resumption_of(dialer, i);
+    if (racer->resumption != NULL) {
+        resumption_offer(racer->resumption, attempt_tls(attempt));
     }
     dialer->n_running++;
     return true;
@@ -226,10 +226,13 @@ static void on_established(void *ctx, struct attempt *attempt, struct tls_input 
     const struct dialer_events *events = dialer->events;
     void *owner = dialer->ctx;
     struct upstream upstream;
-    struct try *try = &dialer->tries[index_of(dialer, attempt)];
+    struct racer *racer = &dialer->racers[index_of(dialer, attempt)];
     note_completion(dialer, attempt);
     attempt_take(attempt, &upstream);
-    upstream.resumption = cleanup_steal(try->resumption);
+    upstream.resumption = cleanup_steal(racer->resumption);
+    if (racer->is_second && upstream.resumption != NULL) {
+        resumption_pause(upstream.resumption); /* so it was the ticket */
+    }
     if (upstream.resumption != NULL) {
         resumption_collect(upstream.resumption, upstream.tls);
     }
@@ -265,15 +268,25 @@ static void tell_second_try(const struct dialer *dialer, const struct addr *addr
 /* To be the last thing that a callback does. */
 static void begin_afresh(struct dialer *dialer, size_t i, const struct failure *failure)
 {
-    const struct try *try = &dialer->tries[i];
-    tell_second_try(dialer, attempt_addr(try->attempt), failure);
-    if (try->resumption != NULL) {
-        resumption_pause(try->resumption);
+    const struct racer *racer = &dialer->racers[i];
+    tell_second_try(dialer, attempt_addr(racer->attempt), failure);
+    if (racer->resumption != NULL) {
+        resumption_forget(racer->resumption);
     }
     drop(dialer, i);
+    dialer->racers[i].is_second = true;
     if (!begin(dialer, i)) {
         begin_next(dialer);
         settle(dialer);
+    }
+}
+
+/* Whatever became of the one that was offered: the others may have the same fault. */
+static void forget_tickets(const struct racer *racer)
+{
+    const struct tls *tls = attempt_tls(racer->attempt);
+    if (racer->resumption != NULL && tls != NULL && tls_has_offered(tls)) {
+        resumption_forget(racer->resumption);
     }
 }
 
@@ -285,6 +298,7 @@ static void on_failed(void *ctx, struct attempt *attempt, const struct failure *
         begin_afresh(dialer, i, failure);
         return;
     }
+    forget_tickets(&dialer->racers[i]);
     note_certificate(dialer->service->account, attempt_tls(attempt));
     note_failure(dialer, attempt_addr(attempt), !attempt_is_connecting(attempt), failure);
     drop(dialer, i);
@@ -307,7 +321,7 @@ static void on_budget(void *ctx)
     dialer->budget_spent = true;
     deadline_clear(dialer->pace);
     for (size_t i = 0; i < dialer->n_begun; i++) {
-        const struct attempt *attempt = dialer->tries[i].attempt;
+        const struct attempt *attempt = dialer->racers[i].attempt;
         if (attempt != NULL && attempt_is_connecting(attempt)) {
             note_failure(dialer, attempt_addr(attempt), false, &failure);
             drop(dialer, i);
@@ -323,10 +337,10 @@ static struct dialer *make(struct worker *worker, struct endpoints *endpoints)
         return NULL;
     }
     dialer->endpoints = endpoints_ref(endpoints);
-    dialer->tries = calloc(endpoints->n, sizeof(dialer->tries[0]));
+    dialer->racers = calloc(endpoints->n, sizeof(dialer->racers[0]));
     dialer->pace = deadline_new(&worker->loop, on_pace, dialer);
     dialer->budget = deadline_new(&worker->loop, on_budget, dialer);
-    if (dialer->tries == NULL || dialer->pace == NULL || dialer->budget == NULL) {
+    if (dialer->racers == NULL || dialer->pace == NULL || dialer->budget == NULL) {
         return dialer_cancel(dialer);
     }
     return dialer;
@@ -364,14 +378,14 @@ struct dialer *dialer_cancel(struct dialer *dialer)
     if (dialer == NULL) {
         return NULL;
     }
-    for (size_t i = 0; dialer->tries != NULL && i < dialer->n_begun; i++) {
-        attempt_cancel(dialer->tries[i].attempt);
-        resumption_unref(dialer->tries[i].resumption);
+    for (size_t i = 0; dialer->racers != NULL && i < dialer->n_begun; i++) {
+        attempt_cancel(dialer->racers[i].attempt);
+        resumption_unref(dialer->racers[i].resumption);
     }
     deadline_free(dialer->pace);
     deadline_free(dialer->budget);
     endpoints_unref(dialer->endpoints);
-    free(dialer->tries);
+    free(dialer->racers);
     free(dialer);
     return NULL;
 }

@@ -44,8 +44,8 @@ static void forget(struct origin *origin)
 struct tickets *tickets_free(struct tickets *tickets)
 {
     if (tickets != NULL) {
-        while (!list_empty(&tickets->origins)) {
-            forget(list_item(tickets->origins.next, struct origin, link));
+        LIST_EACH_SAFE (link, &tickets->origins) {
+            forget(list_item(link, struct origin, link));
         }
         free(tickets);
     }

@@ -13,10 +13,10 @@
 /* Made at once, however many are missing: for one service, and for all of a worker, whose callers
  * must not wait behind them. */
 #define MAKING_MAX     32
-#define MAKING_ALL_MAX 64
+#define MAKING_ALL_MAX 256
 
 /* Then the others wait their turn. */
-#define TURN_MS 20
+#define TURN_MS 200
 
 /* How often demand is looked at while there is some, and whether all is well again. */
 #define LOOK_MS 1000
@@ -42,6 +42,7 @@ struct warm {
     uint64_t grown_ms;     /* when max_age_ms last was made longer again */
     bool is_telling;       /* of failures: the first one of a row was told */
     bool is_unwanted;      /* the backend ends sessions on which nothing is said */
+    bool has_made;         /* one that became ready: until then one goes ahead */
     bool is_due;           /* `look` is set to the next turn */
 };
 
@@ -176,6 +177,7 @@ static void on_ready(void *ctx, struct spare *spare)
     list_remove(link);
     list_append(&warm->ready, link);
     end_making(warm);
+    warm->has_made = true;
     warm->n_ready++;
     atomic_fetch_add_explicit(&warm->service->account->warm.ready, 1, memory_order_relaxed);
     demand_note_made(&warm->demand, now_of(warm) - spare_born_ms(spare));
@@ -254,7 +256,8 @@ static bool is_probing(const struct warm *warm)
 static bool may_make(const struct warm *warm)
 {
     return warm->endpoints != NULL && warm->endpoints->n > 0 && !warm->worker->draining &&
-           backoff_is_over(&warm->backoff, now_of(warm)) && warm->n_making < MAKING_MAX &&
+           backoff_is_over(&warm->backoff, now_of(warm)) &&
+           warm->n_making < (warm->has_made ? MAKING_MAX : 1) &&
            warm->worker->n_spares_begun < MAKING_ALL_MAX && !is_probing(warm);
 }
 
@@ -297,7 +300,7 @@ static void set_look(struct warm *warm, size_t target)
         at = sooner(at, now + LOOK_MS);
     }
     if (warm->n_ready + warm->n_making < target && warm->worker->n_spares_begun >= MAKING_ALL_MAX) {
-        at = sooner(at, now + TURN_MS);
+        at = sooner(at, now + backoff_jitter(TURN_MS, 50));
     }
     if (at != UINT64_MAX) {
         deadline_set(warm->look, at > now ? at - now : 0);
@@ -373,6 +376,7 @@ void warm_resolve(struct warm *warm, struct endpoints *endpoints)
     if (!is_same) {
         drop_elsewhere(warm);
         backoff_reset(&warm->backoff);
+        warm->is_unwanted = false;
         note_calm(warm);
     }
     look_soon(warm);
@@ -383,10 +387,9 @@ bool warm_take(struct warm *warm, struct upstream *ret_upstream)
     struct account_warm *counts = &warm->service->account->warm;
     demand_note_caller(&warm->demand, now_of(warm));
     look_soon(warm);
-    drop_aged(warm);
     while (!list_empty(&warm->ready)) {
         struct spare *spare = spare_of(warm->ready.next);
-        if (!spare_is_current(spare)) {
+        if (now_of(warm) >= end_of(warm, spare) || !spare_is_current(spare)) {
             drop_ready(warm, spare, &counts->aged);
         } else if (!spare_is_open(spare)) {
             drop_ready(warm, spare, &counts->closed);

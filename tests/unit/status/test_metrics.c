@@ -107,7 +107,8 @@ static void test_a_service_that_is_to_be_prewarmed_has_samples(void **state)
     fixture.configs[INVENTORY].prewarm = 1;
     char *text = render();
     EXPECT_LINE(text, "mtls_agent_warm_sessions{service=\"inventory\"} 0");
-    EXPECT_LINE(text, "mtls_agent_warm_sessions_ended_total{service=\"inventory\",result=\"used\"} 0");
+    EXPECT_LINE(text,
+                "mtls_agent_warm_sessions_ended_total{service=\"inventory\",result=\"used\"} 0");
     free(text);
 }
 

@@ -1,8 +1,7 @@
 /* What sessions leave for those that follow: every ticket, for its own profile and host alone and
  * for one use; and the approval of a chain, which holds as long as what it rests on. */
-#include "tls/resumption.h"
-
 #include "tls/peer.h"
+#include "tls/resumption.h"
 
 #include "tests/unit/tls/pair.h"
 

@@ -1,4 +1,4 @@
-/* Who runs, in which order, and who is told: services in turn, a few at once, a bound on those that
+/* Who runs, in which order, and who is told: services in turn, one at a time, bounds on those that
  * wait, and jobs that are cancelled at any moment. A held job keeps its thread until it is let go,
  * so nothing here depends on time. */
 #include "base/clock.h"
@@ -217,7 +217,7 @@ static void test_the_threads_are_nicer_than_the_loop(void **state)
     assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
 }
 
-static void test_few_run_at_once(void **state)
+static void test_one_runs_at_a_time(void **state)
 {
     struct rig *rig = *state;
     hold_all(rig);
@@ -267,25 +267,59 @@ static void test_who_comes_again_is_last(void **state)
     expect_order(rig, "abcbac");
 }
 
-static void test_only_so_many_wait(void **state)
+/* As many of a service as may wait; the last of them. */
+static struct job *crowd(struct rig *rig, char name)
+{
+    struct job *last = NULL;
+    for (unsigned i = 0; i < JOBS_WAITING_MAX; i++) {
+        last = add(rig, name, false);
+        assert_non_null(last);
+    }
+    return last;
+}
+
+static void expect_refused(struct rig *rig, char name, int error)
+{
+    errno = 0;
+    assert_null(add(rig, name, false));
+    assert_int_equal(errno, error);
+}
+
+static void test_only_so_many_of_a_service_wait(void **state)
 {
     struct rig *rig = *state;
     hold_all(rig);
-    struct job *waiting = NULL;
-    for (unsigned i = 0; i < JOBS_WAITING_MAX; i++) {
-        waiting = add(rig, (char)('a' + i % 20), false);
-        assert_non_null(waiting);
-    }
-    errno = 0;
-    assert_null(add(rig, 'y', false));
-    assert_int_equal(errno, EAGAIN);
+    struct job *last = crowd(rig, 'a');
+    expect_refused(rig, 'a', EAGAIN);
+    add_all(rig, "bc"); /* a crowd is no reason to refuse others */
+    expect_refused(rig, 'a', EAGAIN);
 
-    job_cancel(waiting);
-    assert_non_null(add(rig, 'y', false));
-    assert_null(add(rig, 'y', false));
+    job_cancel(last);
+    add_all(rig, "a");
+    expect_refused(rig, 'a', EAGAIN);
     let_go(rig, JOBS_RUNNING_MAX);
     run_out(rig);
-    assert_int_equal(rig->n_done, JOBS_RUNNING_MAX + JOBS_WAITING_MAX);
+    assert_int_equal(rig->n_done, JOBS_RUNNING_MAX + JOBS_WAITING_MAX + 2);
+    assert_int_equal(rig->n_discarded, 1);
+}
+
+static void test_only_so_many_of_all_services_wait(void **state)
+{
+    struct rig *rig = *state;
+    hold_all(rig);
+    struct job *last = NULL;
+    for (unsigned i = 0; i < JOBS_WAITING_ALL_MAX / JOBS_WAITING_MAX; i++) {
+        last = crowd(rig, (char)('a' + i));
+    }
+    expect_refused(rig, 'y', EBUSY);
+    expect_refused(rig, 'a', EAGAIN);
+
+    job_cancel(last);
+    add_all(rig, "y");
+    expect_refused(rig, 'y', EBUSY);
+    let_go(rig, JOBS_RUNNING_MAX);
+    run_out(rig);
+    assert_int_equal(rig->n_done, JOBS_RUNNING_MAX + JOBS_WAITING_ALL_MAX);
     assert_int_equal(rig->n_discarded, 1);
 }
 
@@ -386,11 +420,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_it_is_done_behind_the_work_of_another_thread),
         TEST(test_the_threads_are_nicer_than_the_loop),
-        TEST(test_few_run_at_once),
+        TEST(test_one_runs_at_a_time),
         TEST(test_services_have_their_turns),
         TEST(test_a_late_service_does_not_wait_for_all_of_another),
         TEST(test_who_comes_again_is_last),
-        TEST(test_only_so_many_wait),
+        TEST(test_only_so_many_of_a_service_wait),
+        TEST(test_only_so_many_of_all_services_wait),
         TEST(test_one_that_waits_is_taken_out),
         TEST(test_one_that_runs_is_left_to_end),
         TEST(test_one_that_has_ended_is_not_told),

@@ -4,13 +4,18 @@
 #include "net/socket.h"
 #include "worker/watch.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -71,6 +76,11 @@ static void close_end(struct end *end)
     }
 }
 
+static void close_watch(struct end *end)
+{
+    end->watch = watch_close(end->watch);
+}
+
 static void say(const struct end *end)
 {
     assert_int_equal(write(end->peer, "x", 1), 1);
@@ -123,6 +133,16 @@ static void on_keeper(uv_timer_t *keeper)
     }
 }
 
+static void run_alone(struct rig *rig)
+{
+    if (rig->drives) {
+        watch_run_loop(&rig->loop);
+        assert_int_equal(watch_prepare_loop(&rig->loop), 0);
+    } else {
+        uv_run(&rig->loop, UV_RUN_DEFAULT);
+    }
+}
+
 /* Runs until nothing is wanted. A worker's loop outlives its watches, so it is kept until then. */
 static void run(struct rig *rig)
 {
@@ -131,11 +151,8 @@ static void run(struct rig *rig)
     if (rig->drives) {
         rig->n_still = 0;
         uv_timer_start(&rig->keeper, on_keeper, 1, 1);
-        watch_run_loop(&rig->loop);
-        assert_int_equal(watch_prepare_loop(&rig->loop), 0);
-    } else {
-        uv_run(&rig->loop, UV_RUN_DEFAULT);
     }
+    run_alone(rig);
     uv_timer_stop(&rig->hang);
 }
 
@@ -573,7 +590,161 @@ static void test_an_error_is_told_again_to_who_asks(void **state)
     close_end(end);
 }
 
+/* ---- what the kernel refuses ---- */
+
+/* Of a file that is always ready the kernel tells nothing. */
+static struct end *open_refused(struct rig *rig, unsigned events)
+{
+    struct end *end = &rig->ends[rig->n++];
+    *end = (struct end){.rig = rig, .peer = -1};
+    end->watch = watch_open(&rig->loop, open("/dev/null", O_RDWR | O_CLOEXEC), on_ready, end);
+    assert_non_null(end->watch);
+    watch_want(end->watch, events);
+    return end;
+}
+
+static void test_what_is_refused_is_told_as_an_error(void **state)
+{
+    struct rig *rig = *state;
+    struct end *end = open_refused(rig, WATCH_READ | WATCH_HANGUP);
+    assert_int_equal(end->n_told, 0); /* not before a turn */
+    run(rig);
+    assert_int_equal(end->n_told, 1);
+    assert_int_equal(end->told, WATCH_READ | WATCH_HANGUP);
+    close_end(end);
+}
+
+static void test_what_is_refused_is_told_to_each_and_again_to_who_asks(void **state)
+{
+    struct rig *rig = *state;
+    for (size_t i = 0; i < 3; i++) {
+        open_refused(rig, WATCH_READ)->then = want_again;
+    }
+    run(rig);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(rig->ends[i].n_told, 3);
+        close_end(&rig->ends[i]);
+    }
+}
+
+static void test_more_than_before_may_be_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct end *end = open_end(rig, WATCH_READ);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_int_equal(dup2(null, watch_fd(end->watch)), watch_fd(end->watch));
+    close(null);
+    watch_want(end->watch, WATCH_READ | WATCH_WRITE);
+    run(rig);
+    assert_int_equal(end->n_told, 1);
+    assert_int_equal(end->told, WATCH_READ | WATCH_WRITE);
+    close_end(end);
+}
+
+static void test_what_is_refused_and_not_wanted_any_more_is_not_told(void **state)
+{
+    struct rig *rig = *state;
+    struct end *end = open_refused(rig, WATCH_READ), *closed = open_refused(rig, WATCH_READ);
+    quiet(end);
+    close_end(closed);
+    run(rig);
+    assert_int_equal(end->n_told + closed->n_told, 0);
+    close_end(end);
+}
+
+static void test_one_closes_all_that_are_refused(void **state)
+{
+    struct rig *rig = *state;
+    for (size_t i = 0; i < 3; i++) {
+        open_refused(rig, WATCH_READ)->then = close_all;
+    }
+    run(rig);
+    assert_int_equal(rig->ends[0].n_told + rig->ends[1].n_told + rig->ends[2].n_told, 1);
+}
+
+/* Its descriptor is closed, and the reason is not lost over that. */
+static void test_a_set_that_cannot_be_made(void **state)
+{
+    struct rig *rig = *state;
+    struct rlimit limit, none;
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    errno = 0;
+    struct watch *watch = watch_open(&rig->loop, fd, on_ready, NULL);
+    int error = errno;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_null(watch);
+    assert_int_equal(error, EMFILE);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
 /* ---- with the rest of the loop ---- */
+
+static void *say_later(void *ctx)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    say(ctx);
+    return NULL;
+}
+
+static uint64_t cpu_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Nothing but the watch keeps the loop, which waits all the same. */
+static void test_a_loop_with_only_a_watch_sleeps(void **state)
+{
+    struct rig *rig = *state;
+    struct end *end = open_end(rig, WATCH_READ);
+    pthread_t thread;
+    end->then = close_watch;
+    uint64_t before = cpu_ms();
+    assert_int_equal(pthread_create(&thread, NULL, say_later, end), 0);
+    run_alone(rig);
+    pthread_join(thread, NULL);
+    assert_int_equal(end->n_told, 1);
+    assert_true(cpu_ms() - before < 100);
+    close_end(end);
+}
+
+static void on_late(uv_timer_t *timer)
+{
+    struct rig *rig = timer->data;
+    close_all(&rig->ends[0]);
+    rig->n_turns++;
+}
+
+/* The time that an owner takes is not added to what a timer waits. */
+static void take_long(struct end *end)
+{
+    uint64_t until = clock_ms() + 200;
+    if (end->n_told == 1) {
+        return; /* libuv has something to do of its own in the first turn */
+    }
+    hear_and_quiet(end);
+    uv_timer_start(&end->rig->timer, on_late, 250, 0);
+    while (clock_ms() < until) {
+    }
+}
+
+static void test_owners_do_not_delay_timers(void **state)
+{
+    struct rig *rig = *state;
+    struct end *end = open_end(rig, WATCH_READ);
+    end->then = take_long;
+    say(end);
+    uv_timer_start(&rig->timer, on_late, HANG_MS, 0);
+    uint64_t before = clock_ms();
+    run_alone(rig);
+    assert_int_equal(rig->n_turns, 1);
+    assert_in_range(clock_ms() - before, 249, 400);
+}
 
 static void on_turn(uv_idle_t *idle)
 {
@@ -659,6 +830,14 @@ int main(void)
         BOTH(test_nothing_is_told_of_a_hangup_that_is_not_wanted),
         BOTH(test_an_error_is_told_once),
         BOTH(test_an_error_is_told_again_to_who_asks),
+        BOTH(test_what_is_refused_is_told_as_an_error),
+        BOTH(test_what_is_refused_is_told_to_each_and_again_to_who_asks),
+        BOTH(test_more_than_before_may_be_refused),
+        BOTH(test_what_is_refused_and_not_wanted_any_more_is_not_told),
+        BOTH(test_one_closes_all_that_are_refused),
+        cmocka_unit_test_setup_teardown(test_a_set_that_cannot_be_made, open_plain, close_rig),
+        BOTH(test_a_loop_with_only_a_watch_sleeps),
+        BOTH(test_owners_do_not_delay_timers),
         BOTH(test_libuv_has_its_turns),
         BOTH(test_timers_pass),
         BOTH(test_a_loop_has_watches_again),
