@@ -64,11 +64,10 @@ static void print_warm(const struct sheet *sheet, const struct document_counts *
 static const char *share_of_resumed(const struct document_service *service,
                                     char text[static WORDS_MAX])
 {
-    int64_t all =
-        service->full >= 0 && service->resumed >= 0 ? service->full + service->resumed : 0;
+    double all = (double)service->full + (double)service->resumed;
     text[0] = '\0';
-    if (all > 0) {
-        snprintf(text, WORDS_MAX, " (%.0f%%)", 100.0 * (double)service->resumed / (double)all);
+    if (service->full >= 0 && service->resumed >= 0 && all > 0) {
+        snprintf(text, WORDS_MAX, " (%.0f%%)", 100.0 * (double)service->resumed / all);
     }
     return text;
 }

@@ -618,11 +618,18 @@ def test_watch_gives_the_terminal_back(watch, sig):
     assert terminal.is_as_before()
 
 
+def _is_stopped(process):
+    """A signal to go on that comes sooner is lost."""
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "T"
+
+
 def test_watch_is_stopped_and_goes_on(watch):
     terminal, _ = watch
     terminal.process.send_signal(signal.SIGTSTP)
     seen = terminal.wait_for(LEAVE)
     wait_for(terminal.is_as_before, what="the terminal to be as it was")
+    wait_for(lambda: _is_stopped(terminal.process), what="the process to be stopped")
     terminal.process.send_signal(signal.SIGCONT)
     seen = terminal.wait_for(ENTER, after=seen)
     terminal.wait_for("orders", after=seen)
