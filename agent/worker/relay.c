@@ -198,10 +198,11 @@ void relay_begin(struct relay *relay, struct tls_input *rest)
     if (rest->len > 0) {
         pump_decrypt(relay, rest);
     }
-    pump_up(relay); /* what the caller sent while it waited, */
+    /* What the caller sent while it waited takes the end of our handshake along; else that goes
+     * alone. */
+    pump_up(relay);
     if (relay->upstream.is_held) {
-        pump_to_upstream(
-            relay); /* which takes along the end of our handshake; else that goes alone */
+        pump_to_upstream(relay);
     }
     set_deadline(relay);
     settle(relay, true);

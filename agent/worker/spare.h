@@ -15,12 +15,10 @@
 
 struct spare;
 
-/* Told by a spare; either may free it, or take it. */
+/* Told by a spare; either may free it, or take it. Where one was lost, spare_addr() tells. */
 struct spare_events {
     void (*ready)(void *ctx, struct spare *spare); /* once */
-    void (*lost)(void *ctx, struct spare *spare,
-                 const struct failure *failure); /* spare_addr() tells
-                                                  * with whom */
+    void (*lost)(void *ctx, struct spare *spare, const struct failure *failure);
 };
 
 /* Begins to make one, with the endpoint number `first` to be tried first. The service must outlive

@@ -234,7 +234,6 @@ listen {service.name}
         return _found(patterns, _said_by("haproxy", "-vv"))
 
 
-
 class Floor(Haproxy):
     """HAProxy that relays without any TLS: what a proxy costs before it does a thing."""
 
@@ -276,6 +275,4 @@ class Stunnel(Program):
         return _found(patterns, _said_by(Stunnel.binary, "-version"))
 
 
-
 ALL = [Agent, Nginx, Haproxy, Stunnel, Floor]
-PEERS = ["nginx", "haproxy", "stunnel"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from harness import net
-from harness.agent import Agent, config, service
+from harness.agent import Agent, config, sanitizer, service
+from harness.live import FakeClock
 from harness.pki import Pki
 
 NAMES = {"dns": ["localhost"], "ips": ["127.0.0.1", "::1"]}
@@ -93,3 +94,13 @@ def relay(start, ca, gateway):
         return Relay(start(config(text, certificate=certificate, agent=agent)), port)
 
     return start_relay
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """A wall clock that the test sets."""
+    if FakeClock.library() is None:
+        pytest.skip("libfaketime is not installed")
+    if sanitizer():
+        pytest.skip("a sanitizer wants to be the first library")
+    return FakeClock(tmp_path)

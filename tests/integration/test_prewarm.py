@@ -11,11 +11,11 @@ from pathlib import Path
 from signal import SIGCONT, SIGSTOP, SIGTERM
 
 import pytest
-from harness.agent import config, sanitizer, service
+from harness.agent import config, service
 from harness.backends import Backend, TlsBackend, Truncated, stay_silent
 from harness.dns import DnsServer, PrivateResolver, why_not
 from harness.gnutls import GnutlsBackend
-from harness.live import FakeClock, Live
+from harness.live import Live
 from harness.net import (
     HANG, connect, digest, expect_eof, expect_no_service, expect_reset, free_port, in_parallel,
     payload, recv_all, recv_exact, reset, wait_for,
@@ -810,15 +810,6 @@ def test_the_end_of_the_agent(hop, serve):
         say(sock)
     assert link.agent.wait() == 0
     assert backend.ends(4) == ["close_notify"] * 4
-
-
-@pytest.fixture
-def clock(tmp_path):
-    if FakeClock.library() is None:
-        pytest.skip("libfaketime is not installed")
-    if sanitizer():
-        pytest.skip("a sanitizer wants to be the first library")
-    return FakeClock(tmp_path)
 
 
 def test_a_certificate_that_runs_out_meanwhile(hop, serve, ca, clock):

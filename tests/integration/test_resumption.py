@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 from harness import crl, servers
-from harness.agent import config, sanitizer, section, service
+from harness.agent import config, section, service
 from harness.backends import TlsBackend, server_context
 from harness.dns import DnsServer, PrivateResolver, why_not
 from harness.gnutls import GnutlsBackend
-from harness.live import FakeClock, Live
+from harness.live import Live
 from harness.net import (
     connect, expect_no_service, expect_reset, free_port, in_parallel, recv_exact, reset, wait_for,
 )
@@ -555,15 +555,6 @@ def test_a_backend_that_aborts_in_any_case_is_asked_twice(hop, serve, ca, leaf):
 
 
 # Time
-
-
-@pytest.fixture
-def clock(tmp_path):
-    if FakeClock.library() is None:
-        pytest.skip("libfaketime is not installed")
-    if sanitizer():
-        pytest.skip("a sanitizer wants to be the first library")
-    return FakeClock(tmp_path)
 
 
 @pytest.mark.parametrize("by", ["+2h", "-2h"])

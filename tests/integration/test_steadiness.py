@@ -9,9 +9,9 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
-from harness.agent import Agent, config, sanitizer, service
+from harness.agent import Agent, config, service
 from harness.backends import TlsBackend, echo
-from harness.live import FakeClock, Installation, Live
+from harness.live import Installation, Live
 from harness.net import (
     connect,
     expect_no_service,
@@ -249,15 +249,6 @@ def test_a_backend_that_ended_during_a_stop(live, leaf, ca):
 
 
 # The wall clock
-
-
-@pytest.fixture
-def clock(tmp_path):
-    if FakeClock.library() is None:
-        pytest.skip("libfaketime is not installed")
-    if sanitizer():
-        pytest.skip("a sanitizer wants to be the first library")
-    return FakeClock(tmp_path)
 
 
 def wait_step(link, direction):
