@@ -16,6 +16,7 @@ from harness.net import (
     expect_no_service,
     expect_reset,
     free_port,
+    has_end,
     in_parallel,
     is_readable,
     is_writable,
@@ -106,17 +107,22 @@ def test_leaves_before_a_late_answer_without_a_goodbye(relay, leaf, ca, tls):
     backend's missing close_notify is not what went wrong."""
     asked, left = threading.Event(), threading.Event()
 
+    def is_open():
+        return has_end(link.port, caller)
+
     def handler(connection):
         assert connection.read_exact(8) == b"question"
         asked.set()
         assert left.wait(HANG)
-        connection.write(payload(100_000))
+        connection.write(payload(10_000))
+        wait_for(lambda: not is_open(), what="the agent to learn that nobody takes that")
         connection.fin()
         connection.wait_closed()
 
     with TlsBackend(handler, leaf, ca, tls=tls) as backend:
         link = relay(backend, close_timeout="20s")
         with link.call() as sock:
+            caller = sock.getsockname()[1]
             sock.sendall(b"question")
             assert asked.wait(HANG)
         left.set()
@@ -227,9 +233,11 @@ def test_half_closes_at_once_and_the_backend_is_refused(relay, ca, other_ca):
     leaf = other_ca.issue("localhost", dns=["localhost"])
     with TlsBackend(swallow, leaf, ca) as backend:
         link = relay(backend)
-        with link.call() as sock:
+        with link.agent.stopped():
+            sock = link.call()
             sock.sendall(b"question")
             sock.shutdown(socket.SHUT_WR)
+        with sock:
             assert expect_reset(sock) == b""
         link.ended(reason="cert_untrusted")
 

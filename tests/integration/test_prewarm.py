@@ -7,8 +7,7 @@ import socket
 import threading
 import time
 from datetime import timedelta
-from pathlib import Path
-from signal import SIGCONT, SIGSTOP, SIGTERM
+from signal import SIGTERM
 
 import pytest
 from harness.agent import config, service
@@ -96,12 +95,14 @@ class Closing(Host):
 
     def __init__(self, *args, how="close_notify", **options):
         self.gate, self.how = threading.Event(), how
+        self.at_gate = []
         super().__init__(*args, **options)
 
     def talk(self, connection):
         if self.gate.is_set():
             super().talk(connection)
             return
+        self.at_gate.append(connection.session)
         self.gate.wait(HANG)
         if self.how == "reset":
             connection.reset()
@@ -110,6 +111,11 @@ class Closing(Host):
             connection.close_notify()
         connection.fin()
         connection.session.sock.recv(1)
+
+    def wait_at_gate(self, count):
+        """The agent may have a session ready before this side gets there."""
+        what = f"{count} sessions to wait at the gate"
+        return wait_for(lambda: len(self.at_gate) >= count and list(self.at_gate), what=what)
 
 
 # The agent
@@ -188,7 +194,7 @@ def test_they_are_ready_before_anybody_calls(hop, serve, tls):
     backend = serve(tls=tls)
     link = hop(backend, prewarm=3)
     assert link.wait_ready(3) == dict(ready=3, used=0, aged=0, closed=0, failed=0, dropped=0)
-    assert [session.handshaken.is_set() for session in backend.sessions] == [True] * 3
+    assert [session.handshaken.wait(HANG) for session in backend.sessions] == [True] * 3
     now = link.service("backend")
     assert (now["connections"]["active"], now["connections"]["opened"]) == (0, 0)
     assert now["bytes"] == {"sent": 0, "received": 0}
@@ -411,8 +417,8 @@ def test_one_that_the_backend_has_closed_is_not_handed_out(hop, serve, how):
     backend = serve(kind=Closing, how=how)
     link = hop(backend, prewarm=3)
     link.wait_ready(3)
-    old = list(backend.sessions)
-    with stopped(link.agent):
+    old = backend.wait_at_gate(3)
+    with link.agent.stopped():
         backend.gate.set()
         for session in old:
             wait_for(lambda: is_closed(session), what="the backend to close")
@@ -436,18 +442,6 @@ def is_closed(session):
 
 def tcp_state(sock):
     return sock.getsockopt(6, 11, 1)[0]  # TCP_INFO; 1 is TCP_ESTABLISHED
-
-
-@contextlib.contextmanager
-def stopped(agent):
-    """Nothing happens in the agent meanwhile."""
-    agent.signal(SIGSTOP)
-    try:
-        stat = Path(f"/proc/{agent.pid}/stat")
-        wait_for(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", what="the stop")
-        yield
-    finally:
-        agent.signal(SIGCONT)
 
 
 def test_one_that_is_closed_in_the_moment_of_use(hop, serve):
@@ -500,6 +494,7 @@ def test_a_limit_that_was_no_limit_is_forgotten(hop, serve):
     backend = serve(kind=Closing)
     link = hop(backend)
     link.wait_ready(2)
+    backend.wait_at_gate(2)
     born = time.monotonic()
     wait_for(lambda: time.monotonic() > born + 1.1, what="the sessions to be of some age")
     backend.gate.set()
@@ -534,7 +529,7 @@ def test_one_that_is_too_old_is_not_handed_out(hop, serve):
     backend = serve()
     link = hop(backend, prewarm=3, prewarm_max_age="1s")
     link.wait_ready(3)
-    with stopped(link.agent):
+    with link.agent.stopped():
         old, over = list(backend.sessions), time.monotonic() + 1.1
         wait_for(lambda: time.monotonic() > over, what="the time to pass")
         sock = link.call()

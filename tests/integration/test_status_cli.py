@@ -18,7 +18,7 @@ import time
 import unicodedata
 
 import pytest
-from harness.agent import config, program, section, service
+from harness.agent import config, is_stopped, program, section, service
 from harness.backends import TlsBackend, echo
 from harness.net import HANG, connect, free_port, wait_for
 from harness.status import Endpoint, failing_service, made_up_service, made_up_status
@@ -618,18 +618,12 @@ def test_watch_gives_the_terminal_back(watch, sig):
     assert terminal.is_as_before()
 
 
-def _is_stopped(process):
-    """A signal to go on that comes sooner is lost."""
-    with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "T"
-
-
 def test_watch_is_stopped_and_goes_on(watch):
     terminal, _ = watch
     terminal.process.send_signal(signal.SIGTSTP)
     seen = terminal.wait_for(LEAVE)
     wait_for(terminal.is_as_before, what="the terminal to be as it was")
-    wait_for(lambda: _is_stopped(terminal.process), what="the process to be stopped")
+    wait_for(lambda: is_stopped(terminal.process.pid), what="the process to be stopped")
     terminal.process.send_signal(signal.SIGCONT)
     seen = terminal.wait_for(ENTER, after=seen)
     terminal.wait_for("orders", after=seen)
@@ -795,11 +789,8 @@ def test_an_agent_takes_no_reload_by_tcp(agent):
 
 
 def test_an_agent_that_is_stopped(agent):
-    agent.signal(signal.SIGSTOP)
-    try:
+    with agent.stopped():
         done = run("status", "-c", agent.config)
         assert (done.returncode, done.stdout) == (1, "")
         assert "no answer in time; the agent is stopped or overloaded" in done.stderr
-    finally:
-        agent.signal(signal.SIGCONT)
     assert run("status", "-c", agent.config).stdout.startswith("3 services: ")

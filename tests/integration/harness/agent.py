@@ -1,5 +1,6 @@
 """The agent under test as a context manager, its log as data, and its configuration as text."""
 
+import contextlib
 import functools
 import json
 import os
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -36,6 +37,11 @@ for i, fd in enumerate(kept):
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names)
 os.execv(command[0], command)
 """
+
+
+def is_stopped(pid):
+    """Whether the stop has happened by now; a signal to go on that comes sooner is lost."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def program():
@@ -272,6 +278,16 @@ class Agent:
 
     def signal(self, sig):
         self.process.send_signal(sig)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """Nothing happens in the agent meanwhile."""
+        self.signal(SIGSTOP)
+        try:
+            wait_for(lambda: is_stopped(self.pid), what="the stop")
+            yield
+        finally:
+            self.signal(SIGCONT)
 
     def wait(self, timeout=20):
         """Waits for the end; returns the exit status (negative: the signal that killed it)."""

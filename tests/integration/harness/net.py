@@ -76,6 +76,15 @@ def is_listening(port):
     return False
 
 
+def has_end(port, peer_port):
+    """True while this host has an end at `port` of a TCP connection whose other is at `peer_port`;
+    an end that was reset is gone at once, one that was closed remains until the kernel is done."""
+    wanted = f":{port:04X}", f":{peer_port:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as rows:
+        ends = [row.split()[1:3] for row in rows]
+    return any(own.endswith(wanted[0]) and peer.endswith(wanted[1]) for own, peer in ends)
+
+
 def is_readable(sock, seconds=0):
     """True when something, or an end, comes within `seconds`. select() would stop at 1024 files."""
     return _poll(sock, select.POLLIN, seconds)

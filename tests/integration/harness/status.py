@@ -30,6 +30,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
+    def handle_error(self, request, client_address):
+        """One who asks may leave before the answer."""
+
 
 class Endpoint:
     """Listens at `path` inside the context. `status` and `reload` are (HTTP status, body)."""
