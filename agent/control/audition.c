@@ -212,8 +212,14 @@ static void begin(struct audition *audition, uv_loop_t *loop, const struct endpo
 {
     static const struct attempt_events events = {on_established, on_failed};
     audition->verdict = AUDITION_UNHEARD;
-    audition->attempt = attempt_start(loop, audition->scratch, NULL, audition->service, endpoint,
-                                      &events, audition, &audition->failure);
+    const struct attempt_plan plan = {
+        .loop = loop,
+        .scratch = audition->scratch,
+        .service = audition->service,
+        .events = &events,
+        .ctx = audition,
+    };
+    audition->attempt = attempt_start(&plan, endpoint, &audition->failure);
     if (audition->attempt == NULL) {
         deadline_set(audition->deadline, 0);
         return;

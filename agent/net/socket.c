@@ -67,6 +67,12 @@ int socket_accept(int listener, struct addr *ret_caller)
     return fd;
 }
 
+bool socket_is_connected(int fd)
+{
+    struct addr peer = {.len = sizeof(peer.un)};
+    return getpeername(fd, &peer.sa, &peer.len) == 0;
+}
+
 int socket_error(int fd)
 {
     int error = 0;

@@ -16,6 +16,9 @@ int socket_connect(const struct addr *addr);
 /* Accepts a caller. Returns the socket and its address, or -1 with errno set. */
 int socket_accept(int listener, struct addr *ret_caller);
 
+/* True once connect() has succeeded, and as long as neither side has broken the connection off. */
+bool socket_is_connected(int fd);
+
 /* The pending error of a socket, which this clears; 0 when there is none. */
 int socket_error(int fd);
 
@@ -33,16 +36,15 @@ size_t socket_unacknowledged(int fd);
 /* True when a TCP connection is over in both directions, for example by the peer's reset. */
 bool socket_is_gone(int fd);
 
-/* send(2) and recv(2) without signals and without EINTR; -1 with errno set. */
-ssize_t socket_send(int fd, const void *bytes, size_t len);
 /* True when the peer has finished its stream, whatever is still to be read before that. */
 bool socket_has_hung_up(int fd);
 
-/* The same for the last piece of a stream, whose end is to follow at once: both go in one segment.
- */
-ssize_t socket_send_last(int fd, const void *bytes, size_t len);
-
+/* send(2) and recv(2) without signals and without EINTR; -1 with errno set. */
+ssize_t socket_send(int fd, const void *bytes, size_t len);
 ssize_t socket_recv(int fd, void *bytes, size_t size);
+
+/* The same for the last piece of a stream, whose end follows at once: both go in one segment. */
+ssize_t socket_send_last(int fd, const void *bytes, size_t len);
 
 /* True for the errno of an operation that would have to wait. */
 bool socket_would_block(int error);

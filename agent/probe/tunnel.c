@@ -244,6 +244,7 @@ static void on_caller(void *ctx, unsigned events)
     (void)events;
     AUTO_CLOSE int fd = socket_accept(watch_fd(tunnel->listener), &caller);
     if (fd < 0 || !is_ours(fd)) {
+        watch_want(tunnel->listener, WATCH_READ); /* after an error nothing is wanted any more */
         return;
     }
     tunnel->listener = watch_close(tunnel->listener);

@@ -245,8 +245,14 @@ static void begin(struct visit *visit, const struct ticket *offer)
 {
     static const struct attempt_events events = {on_established, on_failed};
     visit->begun_ns = uv_hrtime();
-    visit->attempt = attempt_start(visit->loop, visit->scratch, NULL, visit->service,
-                                   &visit->endpoint, &events, visit, &visit->report->failure);
+    const struct attempt_plan plan = {
+        .loop = visit->loop,
+        .scratch = visit->scratch,
+        .service = visit->service,
+        .events = &events,
+        .ctx = visit,
+    };
+    visit->attempt = attempt_start(&plan, &visit->endpoint, &visit->report->failure);
     if (visit->attempt == NULL) {
         deadline_set(visit->deadline, 0);
         return;

@@ -12,12 +12,7 @@
 #define SIGNING_ADVICE "an EC key is far quicker, and more workers share the work"
 
 struct attempt {
-    uv_loop_t *loop;
-    struct scratch *scratch;
-    struct jobs *jobs; /* NULL: all is done on the loop */
-    const struct service *service;
-    const struct attempt_events *events;
-    void *ctx;
+    struct attempt_plan plan;
     struct upstream upstream; /* its session is the offload's while there is one */
     struct offload *offload;
     bool is_offloaded; /* a thread of the pool has begun with the slow part of the handshake */
@@ -29,7 +24,7 @@ struct attempt {
 /* To be the last thing that a callback does: the attempt may be gone when it returns. */
 static void fail(struct attempt *attempt, const struct failure *failure)
 {
-    attempt->events->failed(attempt->ctx, attempt, failure);
+    attempt->plan.events->failed(attempt->plan.ctx, attempt, failure);
 }
 
 static void fail_on_socket(struct attempt *attempt, int error)
@@ -73,7 +68,8 @@ static void on_offload_done(void *ctx, struct tls *tls, int error, enum tls_stat
 static void offload(struct attempt *attempt, const struct tls_input *in)
 {
     attempt->is_offloaded = true;
-    attempt->offload = offload_start(attempt->jobs, attempt->service->id, attempt->upstream.tls, in,
+    struct job_turn turn = {attempt->plan.service->id, attempt->plan.is_ahead};
+    attempt->offload = offload_start(attempt->plan.jobs, turn, attempt->upstream.tls, in,
                                      on_offload_done, attempt);
     if (attempt->offload != NULL) {
         attempt->upstream.tls = NULL;
@@ -101,7 +97,7 @@ static void go_on(struct attempt *attempt, enum tls_status status, struct tls_in
         fail_on_memory(attempt);
     } else if (status == TLS_DONE) {
         deadline_clear(attempt->deadline);
-        attempt->events->established(attempt->ctx, attempt, in);
+        attempt->plan.events->established(attempt->plan.ctx, attempt, in);
     } else if (status == TLS_WANT_THREAD) {
         offload(attempt, in);
     } else {
@@ -112,7 +108,7 @@ static void go_on(struct attempt *attempt, enum tls_status status, struct tls_in
 
 static void step(struct attempt *attempt, struct tls_input *in)
 {
-    struct buf *flight = &attempt->scratch->flight;
+    struct buf *flight = &attempt->plan.scratch->flight;
     enum tls_status status = tls_handshake(attempt->upstream.tls, in, flight);
     go_on(attempt, status, in, flight);
 }
@@ -157,7 +153,7 @@ static void go_on_with(struct attempt *attempt, struct tls_input *in)
 
 static void receive(struct attempt *attempt)
 {
-    uint8_t *cipher = attempt->scratch->cipher;
+    uint8_t *cipher = attempt->plan.scratch->cipher;
     ssize_t n = socket_recv(watch_fd(attempt->upstream.watch), cipher, SCRATCH_CIPHER_READ);
     if (n > 0) {
         struct tls_input in = {cipher, (size_t)n};
@@ -169,16 +165,26 @@ static void receive(struct attempt *attempt)
     }
 }
 
-static void on_connected(struct attempt *attempt)
+/* Without an error the connection is still on its way, and we were told for want of a watch. */
+static void fail_to_connect(struct attempt *attempt)
 {
     int error = socket_error(watch_fd(attempt->upstream.watch));
     if (error != 0) {
         fail_on_socket(attempt, error);
+    } else {
+        watch_want(attempt->upstream.watch, WATCH_WRITE);
+    }
+}
+
+static void on_connected(struct attempt *attempt)
+{
+    if (!socket_is_connected(watch_fd(attempt->upstream.watch))) {
+        fail_to_connect(attempt);
         return;
     }
     attempt->connecting = false;
     attempt->connected_ns = uv_hrtime();
-    deadline_set(attempt->deadline, attempt->service->handshake_timeout_ms);
+    deadline_set(attempt->deadline, attempt->plan.service->handshake_timeout_ms);
     struct tls_input nothing = {0};
     step(attempt, &nothing); /* there is no certificate yet */
 }
@@ -206,7 +212,7 @@ static void on_deadline(void *ctx)
     struct failure failure;
     failure_set(&failure, is_ours ? REASON_limit_reached : REASON_handshake_timeout,
                 "no verified TLS session within %llu ms%s",
-                (unsigned long long)attempt->service->handshake_timeout_ms,
+                (unsigned long long)attempt->plan.service->handshake_timeout_ms,
                 is_ours ? ": this host is behind with signing; " SIGNING_ADVICE : "");
     fail(attempt, &failure);
 }
@@ -216,11 +222,11 @@ static int open_upstream(struct attempt *attempt, const struct endpoint *endpoin
     struct upstream *upstream = &attempt->upstream;
     buf_init(&upstream->unsent, SCRATCH_CIPHER_MAX);
     upstream->addr = endpoint->addr;
-    upstream->tls = tls_new(attempt->service->profile, &endpoint->host);
-    if (upstream->tls != NULL && attempt->jobs != NULL) {
+    upstream->tls = tls_new(attempt->plan.service->profile, &endpoint->host);
+    if (upstream->tls != NULL && attempt->plan.jobs != NULL) {
         tls_defer(upstream->tls);
     }
-    attempt->deadline = deadline_new(attempt->loop, on_deadline, attempt);
+    attempt->deadline = deadline_new(attempt->plan.loop, on_deadline, attempt);
     if (upstream->tls == NULL || attempt->deadline == NULL) {
         errno = ENOMEM;
         return -1;
@@ -229,7 +235,7 @@ static int open_upstream(struct attempt *attempt, const struct endpoint *endpoin
     if (fd < 0) {
         return -1;
     }
-    upstream->watch = watch_open(attempt->loop, fd, on_ready, attempt);
+    upstream->watch = watch_open(attempt->plan.loop, fd, on_ready, attempt);
     if (upstream->watch == NULL) {
         return -1;
     }
@@ -237,9 +243,7 @@ static int open_upstream(struct attempt *attempt, const struct endpoint *endpoin
     return 0;
 }
 
-struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch, struct jobs *jobs,
-                              const struct service *service, const struct endpoint *endpoint,
-                              const struct attempt_events *events, void *ctx,
+struct attempt *attempt_start(const struct attempt_plan *plan, const struct endpoint *endpoint,
                               struct failure *ret_failure)
 {
     struct attempt *attempt = calloc(1, sizeof(*attempt));
@@ -247,12 +251,7 @@ struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch, struct j
         socket_explain(ENOMEM, ret_failure);
         return NULL;
     }
-    attempt->loop = loop;
-    attempt->scratch = scratch;
-    attempt->jobs = jobs;
-    attempt->service = service;
-    attempt->events = events;
-    attempt->ctx = ctx;
+    attempt->plan = *plan;
     attempt->connecting = true;
     attempt->began_ns = uv_hrtime();
     if (open_upstream(attempt, endpoint) < 0) {

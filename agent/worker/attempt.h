@@ -22,14 +22,22 @@ struct attempt_events {
     void (*failed)(void *ctx, struct attempt *attempt, const struct failure *failure);
 };
 
-/* Begins to connect. What of the handshake takes long, and what follows in it, is done among
- * `jobs`, in turn with other services; with NULL, all of it is done on the loop. The handshake has
- * the service's handshake_timeout_ms from the moment that TCP is connected; TCP itself is bounded
- * by whoever started the attempt. Returns NULL, with the failure set, when it fails at once; no
- * event is told then. */
-struct attempt *attempt_start(uv_loop_t *loop, struct scratch *scratch, struct jobs *jobs,
-                              const struct service *service, const struct endpoint *endpoint,
-                              const struct attempt_events *events, void *ctx,
+/* How it is made; what is pointed to must outlive the attempt. */
+struct attempt_plan {
+    uv_loop_t *loop;
+    struct scratch *scratch;
+    struct jobs
+        *jobs;     /* does what takes long, in turn with others; NULL: all is done on the loop */
+    bool is_ahead; /* of callers, whose turns come first */
+    const struct service *service;
+    const struct attempt_events *events;
+    void *ctx;
+};
+
+/* Begins to connect. The handshake has the service's handshake_timeout_ms from the moment that TCP
+ * is connected; TCP itself is bounded by whoever started the attempt. Copies the plan. Returns
+ * NULL, with the failure set, when it fails at once; no event is told then. */
+struct attempt *attempt_start(const struct attempt_plan *plan, const struct endpoint *endpoint,
                               struct failure *ret_failure);
 
 /* True until TCP is connected. */

@@ -26,11 +26,7 @@ struct racer {
 
 struct dialer {
     struct worker *worker;
-    const struct service *service;
-    struct endpoints *endpoints;
-    size_t first;
-    const struct dialer_events *events;
-    void *ctx;
+    struct dialer_plan plan; /* with a reference to its endpoints */
 
     struct racer *racers;
     size_t n_begun, n_running;
@@ -51,21 +47,21 @@ static bool are_equals(const struct endpoint *a, const struct endpoint *b)
 /* The addresses of the first `address` take turns; those of others stand behind it as they are. */
 static const struct endpoint *endpoint_at(const struct dialer *dialer, size_t i)
 {
-    const struct endpoints *endpoints = dialer->endpoints;
+    const struct endpoints *endpoints = dialer->plan.endpoints;
     size_t n = 1;
     while (n < endpoints->n && are_equals(&endpoints->list[n], &endpoints->list[0])) {
         n++;
     }
-    return &endpoints->list[i < n ? (i + dialer->first) % n : i];
+    return &endpoints->list[i < n ? (i + dialer->plan.first) % n : i];
 }
 
 /* What earlier sessions with an endpoint have left; NULL: nothing, or the service or its endpoints
  * are no longer what they were when this one began. */
 static struct resumption *resumption_of(const struct dialer *dialer, size_t i)
 {
-    struct slot *slot = worker_slot(dialer->worker, dialer->service);
+    struct slot *slot = worker_slot(dialer->worker, dialer->plan.service);
     bool is_as_before =
-        slot != NULL && slot->endpoints == dialer->endpoints && slot->tickets != NULL;
+        slot != NULL && slot->endpoints == dialer->plan.endpoints && slot->tickets != NULL;
     struct resumption *resumption =
         is_as_before ? tickets_of(slot->tickets, endpoint_at(dialer, i)) : NULL;
     return resumption != NULL ? resumption_ref(resumption) : NULL;
@@ -87,7 +83,7 @@ static bool fold(const struct dialer *dialer, const char *upstream, const struct
     struct failure located;
     failure_set(&located, failure->reason, "%s: %s", upstream, failure->detail);
     located.by_peer = failure->by_peer;
-    return tally_fold(dialer->service->account->attempts, &located, clock_ms(),
+    return tally_fold(dialer->plan.service->account->attempts, &located, clock_ms(),
                       &dialer->worker->watcher);
 }
 
@@ -99,7 +95,7 @@ static void log_attempt(const struct dialer *dialer, const struct addr *addr,
     enum log_level level = fold(dialer, upstream, failure) ? LEVEL_DEBUG : LEVEL_WARNING;
     struct log_line line;
     log_begin(&line, level, "attempt failed");
-    log_text(&line, "service", dialer->service->name);
+    log_text(&line, "service", dialer->plan.service->name);
     log_text(&line, "upstream", upstream);
     log_reason(&line, failure->reason, failure->by_peer);
     log_text(&line, "detail", failure->detail);
@@ -111,13 +107,13 @@ static void log_attempt(const struct dialer *dialer, const struct addr *addr,
 static void note_failure(struct dialer *dialer, const struct addr *addr, bool connected,
                          const struct failure *failure)
 {
-    struct account *account = dialer->service->account;
+    struct account *account = dialer->plan.service->account;
     tally_add(account->attempts, failure->reason, failure->by_peer);
     if (connected) {
         tally_add(account->handshakes, failure->reason, failure->by_peer);
     }
     account_note_failure(account, failure);
-    if (dialer->endpoints->n > 1) {
+    if (dialer->plan.endpoints->n > 1) {
         log_attempt(dialer, addr, failure);
     }
     if (connected || !dialer->failed_connected) {
@@ -138,7 +134,7 @@ static void drop(struct dialer *dialer, size_t i)
 
 static bool may_begin(const struct dialer *dialer)
 {
-    return !dialer->budget_spent && dialer->n_begun < dialer->endpoints->n;
+    return !dialer->budget_spent && dialer->n_begun < dialer->plan.endpoints->n;
 }
 
 static void on_established(void *ctx, struct attempt *attempt, struct tls_input *rest);
@@ -152,9 +148,16 @@ static bool begin(struct dialer *dialer, size_t i)
     const struct endpoint *endpoint = endpoint_at(dialer, i);
     struct worker *worker = dialer->worker;
     struct failure failure;
-    struct attempt *attempt =
-        attempt_start(&worker->loop, &worker->scratch, worker->jobs, dialer->service, endpoint,
-                      &attempt_events, dialer, &failure);
+    const struct attempt_plan plan = {
+        .loop = &worker->loop,
+        .scratch = &worker->scratch,
+        .jobs = worker->jobs,
+        .is_ahead = dialer->plan.is_ahead,
+        .service = dialer->plan.service,
+        .events = &attempt_events,
+        .ctx = dialer,
+    };
+    struct attempt *attempt = attempt_start(&plan, endpoint, &failure);
     if (attempt == NULL) {
         note_failure(dialer, &endpoint->addr, false, &failure);
         /* What this host lacks, it lacks for every address. */
@@ -192,8 +195,8 @@ static void settle(struct dialer *dialer)
     if (dialer->n_running > 0) {
         return;
     }
-    const struct dialer_events *events = dialer->events;
-    void *ctx = dialer->ctx;
+    const struct dialer_events *events = dialer->plan.events;
+    void *ctx = dialer->plan.ctx;
     struct failure failure = dialer->failure;
     struct addr addr = dialer->failed_addr;
     dialer_cancel(dialer);
@@ -212,7 +215,7 @@ static void note_certificate(struct account *account, const struct tls *tls)
 
 static void note_completion(const struct dialer *dialer, const struct attempt *attempt)
 {
-    struct account *account = dialer->service->account;
+    struct account *account = dialer->plan.service->account;
     const struct tls *tls = attempt_tls(attempt);
     uint64_t began = attempt_began_ns(attempt), connected = attempt_connected_ns(attempt);
     histogram_add(&account->connecting, (connected - began) / 1000);
@@ -223,8 +226,8 @@ static void note_completion(const struct dialer *dialer, const struct attempt *a
 static void on_established(void *ctx, struct attempt *attempt, struct tls_input *rest)
 {
     struct dialer *dialer = ctx;
-    const struct dialer_events *events = dialer->events;
-    void *owner = dialer->ctx;
+    const struct dialer_events *events = dialer->plan.events;
+    void *owner = dialer->plan.ctx;
     struct upstream upstream;
     struct racer *racer = &dialer->racers[index_of(dialer, attempt)];
     note_completion(dialer, attempt);
@@ -257,7 +260,7 @@ static void tell_second_try(const struct dialer *dialer, const struct addr *addr
     char text[ADDR_TEXT_MAX];
     struct log_line line;
     log_begin(&line, LEVEL_INFO, "resumption refused");
-    log_text(&line, "service", dialer->service->name);
+    log_text(&line, "service", dialer->plan.service->name);
     log_text(&line, "upstream", addr_format(addr, text));
     log_reason(&line, failure->reason, failure->by_peer);
     log_text(&line, "detail", failure->detail);
@@ -299,7 +302,7 @@ static void on_failed(void *ctx, struct attempt *attempt, const struct failure *
         return;
     }
     forget_tickets(&dialer->racers[i]);
-    note_certificate(dialer->service->account, attempt_tls(attempt));
+    note_certificate(dialer->plan.service->account, attempt_tls(attempt));
     note_failure(dialer, attempt_addr(attempt), !attempt_is_connecting(attempt), failure);
     drop(dialer, i);
     begin_next(dialer);
@@ -317,7 +320,7 @@ static void on_budget(void *ctx)
     struct dialer *dialer = ctx;
     struct failure failure;
     failure_set(&failure, REASON_connect_timeout, "no TCP connection within %llu ms",
-                (unsigned long long)dialer->service->connect_timeout_ms);
+                (unsigned long long)dialer->plan.service->connect_timeout_ms);
     dialer->budget_spent = true;
     deadline_clear(dialer->pace);
     for (size_t i = 0; i < dialer->n_begun; i++) {
@@ -330,14 +333,16 @@ static void on_budget(void *ctx)
     settle(dialer);
 }
 
-static struct dialer *make(struct worker *worker, struct endpoints *endpoints)
+static struct dialer *make(struct worker *worker, const struct dialer_plan *plan)
 {
     struct dialer *dialer = calloc(1, sizeof(*dialer));
     if (dialer == NULL) {
         return NULL;
     }
-    dialer->endpoints = endpoints_ref(endpoints);
-    dialer->racers = calloc(endpoints->n, sizeof(dialer->racers[0]));
+    dialer->worker = worker;
+    dialer->plan = *plan;
+    endpoints_ref(plan->endpoints);
+    dialer->racers = calloc(plan->endpoints->n, sizeof(dialer->racers[0]));
     dialer->pace = deadline_new(&worker->loop, on_pace, dialer);
     dialer->budget = deadline_new(&worker->loop, on_budget, dialer);
     if (dialer->racers == NULL || dialer->pace == NULL || dialer->budget == NULL) {
@@ -346,24 +351,16 @@ static struct dialer *make(struct worker *worker, struct endpoints *endpoints)
     return dialer;
 }
 
-struct dialer *dialer_start(struct worker *worker, const struct service *service,
-                            struct endpoints *endpoints, size_t first, uint64_t budget_ms,
-                            const struct dialer_events *events, void *ctx,
+struct dialer *dialer_start(struct worker *worker, const struct dialer_plan *plan,
                             struct failure *ret_failure, struct addr *ret_addr)
 {
-    struct dialer *dialer = make(worker, endpoints);
+    struct dialer *dialer = make(worker, plan);
     if (dialer == NULL) {
         failure_set(ret_failure, REASON_internal, "out of memory");
-        *ret_addr = endpoints->list[0].addr;
+        *ret_addr = plan->endpoints->list[0].addr;
         return NULL;
     }
-    dialer->worker = worker;
-    dialer->service = service;
-    dialer->first = first;
-    dialer->events = events;
-    dialer->ctx = ctx;
-
-    deadline_set(dialer->budget, budget_ms);
+    deadline_set(dialer->budget, plan->budget_ms);
     begin_next(dialer);
     if (dialer->n_running == 0) {
         *ret_failure = dialer->failure;
@@ -384,7 +381,7 @@ struct dialer *dialer_cancel(struct dialer *dialer)
     }
     deadline_free(dialer->pace);
     deadline_free(dialer->budget);
-    endpoints_unref(dialer->endpoints);
+    endpoints_unref(dialer->plan.endpoints);
     free(dialer->racers);
     free(dialer);
     return NULL;

@@ -10,6 +10,7 @@
 #include "worker/upstream.h"
 #include "worker/worker.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct dialer;
@@ -23,15 +24,22 @@ struct dialer_events {
     void (*lost)(void *ctx, const struct failure *failure, const struct addr *addr);
 };
 
-/* Begins to dial, with endpoint number `first`, counted modulo how many of them are of the same
- * host and port as the first one: those are each other's equals. TCP, over all attempts, has
- * `budget_ms`; each handshake has its own time. A backend that refuses a session which was to be
- * resumed is tried again with a full handshake. Failed attempts are logged, if there is more than
- * one endpoint. References the endpoints; the service must outlive the dialer. Returns NULL, with
- * the failure and the address set, when all attempts fail at once; no event is told then. */
-struct dialer *dialer_start(struct worker *worker, const struct service *service,
-                            struct endpoints *endpoints, size_t first, uint64_t budget_ms,
-                            const struct dialer_events *events, void *ctx,
+struct dialer_plan {
+    const struct service *service; /* must outlive the dialer */
+    struct endpoints *endpoints;   /* a reference is taken */
+    size_t first;  /* turns the leading endpoints, as many as are addresses of one host and port
+                    * and so each other's equals; 0 leaves the order as it is */
+    bool is_ahead; /* of callers, whose handshakes come first */
+    uint64_t budget_ms; /* for TCP, over all attempts; each handshake has its own time */
+    const struct dialer_events *events;
+    void *ctx;
+};
+
+/* Begins to dial. A backend that refuses a session which was to be resumed is tried again with a
+ * full handshake. Failed attempts are logged, if there is more than one endpoint. Copies the plan.
+ * Returns NULL, with the failure and the address set, when all attempts fail at once; no event is
+ * told then. */
+struct dialer *dialer_start(struct worker *worker, const struct dialer_plan *plan,
                             struct failure *ret_failure, struct addr *ret_addr);
 
 /* Ends all attempts and frees the dialer. Accepts NULL; returns NULL. */

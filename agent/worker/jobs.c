@@ -12,17 +12,18 @@
 /* By how much the pool's threads are nicer than the loop's. */
 #define NICER 5
 
-/* The jobs of one service that wait; it is there as long as there are any. */
+/* The jobs of one service that wait, for callers or ahead of them; it is there as long as there are
+ * any. */
 struct lane {
     struct list link; /* in the order of their turns */
-    size_t service;
+    struct job_turn turn;
     struct list waiting;
     size_t n_waiting;
 };
 
 struct jobs {
     uv_loop_t *loop;
-    struct list lanes;
+    struct list lanes[2]; /* with jobs for callers, and ahead of them */
     size_t n_waiting, n_running;
 };
 
@@ -55,36 +56,35 @@ static void on_work(uv_work_t *work)
 {
     const struct job *job = (const struct job *)work;
     settle_in();
-    sched_yield(); /* a kernel that does not preempt would let the loop wait until the job is done
-                    */
+    sched_yield(); /* a kernel that does not preempt would let the loop wait for the job */
     job->plan->work(job->ctx);
 }
 
 /* ---- on the loop ---- */
 
-/* NULL when none of the service waits. */
-static struct lane *find_lane(const struct jobs *jobs, size_t service)
+/* NULL when no such job waits. */
+static struct lane *find_lane(const struct jobs *jobs, struct job_turn turn)
 {
-    LIST_EACH (link, &jobs->lanes) {
+    LIST_EACH (link, &jobs->lanes[turn.is_ahead]) {
         struct lane *lane = list_item(link, struct lane, link);
-        if (lane->service == service) {
+        if (lane->turn.service == turn.service) {
             return lane;
         }
     }
     return NULL;
 }
 
-static struct lane *lane_of(struct jobs *jobs, size_t service)
+static struct lane *lane_of(struct jobs *jobs, struct job_turn turn)
 {
-    struct lane *lane = find_lane(jobs, service);
+    struct lane *lane = find_lane(jobs, turn);
     if (lane != NULL) {
         return lane;
     }
     lane = calloc(1, sizeof(*lane));
     if (lane != NULL) {
-        lane->service = service;
+        lane->turn = turn;
         list_init(&lane->waiting);
-        list_append(&jobs->lanes, &lane->link);
+        list_append(&jobs->lanes[turn.is_ahead], &lane->link);
     }
     return lane;
 }
@@ -113,8 +113,9 @@ static void leave_lane(struct job *job)
 /* The oldest of the service whose turn it is, which is the last to get the next one. */
 static struct job *next_job(const struct jobs *jobs)
 {
-    return list_item(list_item(jobs->lanes.next, struct lane, link)->waiting.next, struct job,
-                     link);
+    bool is_ahead = list_empty(&jobs->lanes[false]);
+    const struct lane *lane = list_item(jobs->lanes[is_ahead].next, struct lane, link);
+    return list_item(lane->waiting.next, struct job, link);
 }
 
 static void on_over(uv_work_t *work, int status);
@@ -125,7 +126,7 @@ static void run_more(struct jobs *jobs)
         struct job *job = next_job(jobs);
         struct lane *lane = job->lane;
         list_remove(&lane->link);
-        list_append(&jobs->lanes, &lane->link);
+        list_append(&jobs->lanes[lane->turn.is_ahead], &lane->link);
         leave_lane(job);
         jobs->n_running++;
         uv_queue_work(jobs->loop, &job->work, on_work, on_over);
@@ -146,25 +147,26 @@ static void on_over(uv_work_t *work, int status)
     tell(ctx);
 }
 
-/* Why one more of the service is refused, as an errno; 0 where it is not. */
-static int refusal(const struct jobs *jobs, size_t service)
+/* Why one more is refused, as an errno; 0 where it is not. */
+static int refusal(const struct jobs *jobs, struct job_turn turn)
 {
-    const struct lane *lane = find_lane(jobs, service);
+    const struct lane *lane = find_lane(jobs, turn);
     if (lane != NULL && lane->n_waiting >= JOBS_WAITING_MAX) {
         return EAGAIN;
     }
     return jobs->n_waiting >= JOBS_WAITING_ALL_MAX ? EBUSY : 0;
 }
 
-struct job *jobs_add(struct jobs *jobs, size_t service, const struct job_plan *plan, void *ctx)
+struct job *jobs_add(struct jobs *jobs, struct job_turn turn, const struct job_plan *plan,
+                     void *ctx)
 {
-    int error = refusal(jobs, service);
+    int error = refusal(jobs, turn);
     if (error != 0) {
         errno = error;
         return NULL;
     }
     struct job *job = calloc(1, sizeof(*job));
-    struct lane *lane = job != NULL ? lane_of(jobs, service) : NULL;
+    struct lane *lane = job != NULL ? lane_of(jobs, turn) : NULL;
     if (lane == NULL) {
         free(job);
         errno = ENOMEM;
@@ -199,7 +201,8 @@ struct jobs *jobs_new(uv_loop_t *loop)
     struct jobs *jobs = calloc(1, sizeof(*jobs));
     if (jobs != NULL) {
         jobs->loop = loop;
-        list_init(&jobs->lanes);
+        list_init(&jobs->lanes[false]);
+        list_init(&jobs->lanes[true]);
     }
     return jobs;
 }

@@ -1,8 +1,10 @@
 /* Long jobs of a worker, carried out by libuv's thread pool while the loop goes on: one at a time,
- * and fair between services: each that has jobs waiting gets its turn, however many another one
- * has. All functions are for the loop's thread. */
+ * what a caller waits for before what is done ahead of callers, and fair between services: each
+ * that has jobs waiting gets its turn, however many another one has. All functions are for the
+ * loop's thread. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <uv.h>
@@ -11,12 +13,18 @@
  * percentile of a storm, on a kernel that does not preempt. */
 #define JOBS_RUNNING_MAX 1
 
-/* At most so many of one service wait, and so many of all. */
+/* At most so many of one service wait, for callers and ahead of them each, and so many of all. */
 #define JOBS_WAITING_MAX     1024
 #define JOBS_WAITING_ALL_MAX (8 * JOBS_WAITING_MAX)
 
 struct jobs;
 struct job;
+
+/* Whose turn it takes. */
+struct job_turn {
+    size_t service; /* its id */
+    bool is_ahead;  /* of callers: nobody waits for it yet */
+};
 
 /* What a job does with its `ctx`, which is the job's own until `done` or `discard` is called, one
  * of them and once. `done` owns it from then on. */
@@ -33,11 +41,12 @@ struct jobs *jobs_new(uv_loop_t *loop);
  * Accepts NULL; returns NULL. */
 struct jobs *jobs_free(struct jobs *jobs);
 
-/* Adds a job for the service of that id. Neither `done` nor `discard` is called before this
+/* Adds a job. Neither `done` nor `discard` is called before this
  * returns; `work` may be under way by then. The plan must outlive the job. Returns NULL, with errno
  * set and `ctx` still the caller's: EAGAIN when too many of the service wait already, EBUSY when
  * too many of all services do, ENOMEM when memory is out. */
-struct job *jobs_add(struct jobs *jobs, size_t service, const struct job_plan *plan, void *ctx);
+struct job *jobs_add(struct jobs *jobs, struct job_turn turn, const struct job_plan *plan,
+                     void *ctx);
 
 /* Takes out a job that waits; one that runs is left to end, and its result is thrown away. `done`
  * is not called any more; `discard` is, at once or as soon as no thread uses the context. Accepts

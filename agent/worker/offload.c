@@ -70,7 +70,7 @@ static struct offload *make(const struct tls_input *in)
     return offload;
 }
 
-struct offload *offload_start(struct jobs *jobs, size_t service, struct tls *tls,
+struct offload *offload_start(struct jobs *jobs, struct job_turn turn, struct tls *tls,
                               const struct tls_input *in, offload_done *on_done, void *ctx)
 {
     static const struct job_plan plan = {work, done, discard};
@@ -82,7 +82,7 @@ struct offload *offload_start(struct jobs *jobs, size_t service, struct tls *tls
     offload->done = on_done;
     offload->ctx = ctx;
     offload->tls = tls;
-    offload->job = jobs_add(jobs, service, &plan, offload);
+    offload->job = jobs_add(jobs, turn, &plan, offload);
     if (offload->job == NULL) {
         int error = errno;
         offload->tls = NULL;

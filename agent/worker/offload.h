@@ -15,10 +15,10 @@ struct offload;
 typedef void offload_done(void *ctx, struct tls *tls, int error, enum tls_status status,
                           struct tls_input *rest, struct buf *flight);
 
-/* Goes on with the handshake, with a copy of the input, for the service of that id. The session is
- * the offload's until `done` is called, which is not before this returns. Returns NULL, with errno
- * set as by jobs_add() and the session still the caller's, on failure. */
-struct offload *offload_start(struct jobs *jobs, size_t service, struct tls *tls,
+/* Goes on with the handshake, with a copy of the input, when its turn comes. The session is the
+ * offload's until `done` is called, which is not before this returns. Returns NULL, with errno set
+ * as by jobs_add() and the session still the caller's, on failure. */
+struct offload *offload_start(struct jobs *jobs, struct job_turn turn, struct tls *tls,
                               const struct tls_input *in, offload_done *done, void *ctx);
 
 /* Gives it up, and frees it with the session as soon as no thread uses them. Accepts NULL; returns

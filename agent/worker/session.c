@@ -181,11 +181,6 @@ static uint64_t budget_of(const struct session *session)
     return left_of(session, session->service->connect_timeout_ms, session->began_ms);
 }
 
-static uint64_t sooner(uint64_t a_ms, uint64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
 /* Until the end that the terms set, or the next look whether all is quiet. */
 static uint64_t left_by(const struct retirement_terms *terms)
 {
@@ -194,7 +189,7 @@ static uint64_t left_by(const struct retirement_terms *terms)
         return UINT64_MAX;
     }
     uint64_t left = terms->end_ms > now ? terms->end_ms - now : 0;
-    return terms->when_quiet ? sooner(left, QUIET_MS) : left;
+    return terms->when_quiet ? clock_sooner(left, QUIET_MS) : left;
 }
 
 /* Until the life time is over, or one of the terms. */
@@ -202,8 +197,8 @@ static void set_end(struct session *session)
 {
     uint64_t lifetime = session->service->max_lifetime_ms;
     uint64_t left = lifetime > 0 ? left_of(session, lifetime, session->accepted_ms) : UINT64_MAX;
-    left = sooner(left, left_by(&session->replaced));
-    left = sooner(left, left_by(&session->expiring));
+    left = clock_sooner(left, left_by(&session->replaced));
+    left = clock_sooner(left, left_by(&session->expiring));
     if (left != UINT64_MAX) {
         deadline_set(session->deadline, left);
     }
@@ -249,9 +244,14 @@ static void dial(struct session *session, const struct slot *slot)
     if (take_warm(session, slot)) {
         return;
     }
-    session->dialer =
-        dialer_start(session->worker, session->service, endpoints, 0, budget_of(session), &events,
-                     session, &failure, &session->upstream_addr);
+    const struct dialer_plan plan = {
+        .service = session->service,
+        .endpoints = endpoints,
+        .budget_ms = budget_of(session),
+        .events = &events,
+        .ctx = session,
+    };
+    session->dialer = dialer_start(session->worker, &plan, &failure, &session->upstream_addr);
     if (session->dialer == NULL) {
         finish(session, &failure);
     }

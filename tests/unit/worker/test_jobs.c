@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "worker/jobs.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -26,8 +27,7 @@ struct rig {
     uv_loop_t loop;
     struct jobs *jobs;
     sem_t gate; /* a held job takes one of it */
-    _Atomic(unsigned) n_begun, n_running, most_running;
-    _Atomic(int) most_nice;
+    _Atomic(int) n_begun, n_running, most_running, most_nice;
     _Atomic(bool) was_on_loop; /* some work was done in the loop's own thread */
     pthread_t thread;          /* the loop's */
 
@@ -43,11 +43,10 @@ struct task {
     bool adds_another;
 };
 
-static void note_running(struct rig *rig)
+static void note_most(_Atomic(int) *ret_most, int now)
 {
-    unsigned now = atomic_fetch_add(&rig->n_running, 1) + 1;
-    unsigned most = atomic_load(&rig->most_running);
-    while (now > most && !atomic_compare_exchange_weak(&rig->most_running, &most, now)) {
+    int most = atomic_load(ret_most);
+    while (now > most && !atomic_compare_exchange_weak(ret_most, &most, now)) {
     }
 }
 
@@ -55,8 +54,8 @@ static void work(void *ctx)
 {
     const struct task *task = ctx;
     struct rig *rig = task->rig;
-    note_running(rig);
-    atomic_store(&rig->most_nice, getpriority(PRIO_PROCESS, 0));
+    note_most(&rig->most_running, atomic_fetch_add(&rig->n_running, 1) + 1);
+    note_most(&rig->most_nice, getpriority(PRIO_PROCESS, 0));
     if (pthread_equal(pthread_self(), rig->thread)) {
         atomic_store(&rig->was_on_loop, true);
     }
@@ -101,11 +100,17 @@ static struct task *make_task(struct rig *rig, char name, bool is_held)
 
 static const struct job_plan plan = {work, done, discard};
 
+/* A job in capitals is done ahead of callers. */
+static struct job_turn turn_of(char name)
+{
+    return (struct job_turn){.service = (size_t)tolower(name), .is_ahead = isupper(name) != 0};
+}
+
 /* Adds a job for the service of that name. Returns NULL when it was refused. */
 static struct job *add(struct rig *rig, char name, bool is_held)
 {
     struct task *task = make_task(rig, name, is_held);
-    struct job *job = jobs_add(rig->jobs, (size_t)name, &plan, task);
+    struct job *job = jobs_add(rig->jobs, turn_of(name), &plan, task);
     if (job == NULL) {
         free(task);
     }
@@ -120,7 +125,7 @@ static void add_all(struct rig *rig, const char *names)
 }
 
 /* Waits for the threads. The test's own limit ends what hangs. */
-static void wait_begun(struct rig *rig, unsigned n)
+static void wait_begun(struct rig *rig, int n)
 {
     uint64_t end_ms = clock_ms() + 30000;
     while (atomic_load(&rig->n_begun) < n && clock_ms() < end_ms) {
@@ -131,9 +136,9 @@ static void wait_begun(struct rig *rig, unsigned n)
 }
 
 /* Keeps so many of the places busy. */
-static void hold(struct rig *rig, struct job *held[], unsigned n)
+static void hold(struct rig *rig, struct job *held[], int n)
 {
-    for (unsigned i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++) {
         held[i] = add(rig, 'z', true);
         assert_non_null(held[i]);
     }
@@ -217,14 +222,19 @@ static void test_the_threads_are_nicer_than_the_loop(void **state)
     assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
 }
 
+/* Each is held, so that one which was begun too early would be seen beside it. */
 static void test_one_runs_at_a_time(void **state)
 {
     struct rig *rig = *state;
-    hold_all(rig);
-    add_all(rig, "aaaabbbbcccc");
-    let_go(rig, JOBS_RUNNING_MAX);
+    for (const char *name = "aaabbbccc"; *name != '\0'; name++) {
+        assert_non_null(add(rig, *name, true));
+    }
+    for (unsigned n = 1; n <= 9; n++) {
+        wait_begun(rig, JOBS_RUNNING_MAX - 1 + (int)n);
+        let_go(rig, 1);
+        run_until_done(rig, n);
+    }
     run_out(rig);
-    assert_int_equal(rig->n_done, JOBS_RUNNING_MAX + 12);
     assert_int_equal(atomic_load(&rig->most_running), JOBS_RUNNING_MAX);
 }
 
@@ -255,6 +265,14 @@ static void test_a_late_service_does_not_wait_for_all_of_another(void **state)
     expect_order(rig, "abaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 }
 
+static void test_callers_come_first(void **state)
+{
+    struct rig *rig = *state;
+    hold_all(rig);
+    add_all(rig, "AAABabAb");
+    expect_order(rig, "abbABAAA");
+}
+
 /* One that comes again as soon as it was served comes behind all who wait. */
 static void test_who_comes_again_is_last(void **state)
 {
@@ -262,7 +280,7 @@ static void test_who_comes_again_is_last(void **state)
     hold_all(rig);
     struct task *task = make_task(rig, 'a', false);
     task->adds_another = true;
-    assert_non_null(jobs_add(rig->jobs, 'a', &plan, task));
+    assert_non_null(jobs_add(rig->jobs, turn_of('a'), &plan, task));
     add_all(rig, "bbcc");
     expect_order(rig, "abcbac");
 }
@@ -291,7 +309,7 @@ static void test_only_so_many_of_a_service_wait(void **state)
     hold_all(rig);
     struct job *last = crowd(rig, 'a');
     expect_refused(rig, 'a', EAGAIN);
-    add_all(rig, "bc"); /* a crowd is no reason to refuse others */
+    add_all(rig, "Ab"); /* a crowd is no reason to refuse others */
     expect_refused(rig, 'a', EAGAIN);
 
     job_cancel(last);
@@ -423,6 +441,7 @@ int main(void)
         TEST(test_one_runs_at_a_time),
         TEST(test_services_have_their_turns),
         TEST(test_a_late_service_does_not_wait_for_all_of_another),
+        TEST(test_callers_come_first),
         TEST(test_who_comes_again_is_last),
         TEST(test_only_so_many_of_a_service_wait),
         TEST(test_only_so_many_of_all_services_wait),
