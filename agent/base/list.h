@@ -38,6 +38,12 @@ static inline void list_append(struct list *head, struct list *link)
     head->prev = link;
 }
 
+/* Puts `link` first. It must not be in a list. */
+static inline void list_prepend(struct list *head, struct list *link)
+{
+    list_append(head->next, link);
+}
+
 /* Takes `link` out of its list, if it is in one, and leaves it as a lone link. */
 static inline void list_remove(struct list *link)
 {

@@ -93,13 +93,20 @@ void resumption_offer(struct resumption *resumption, struct tls *tls)
     }
 }
 
+static void drop_oldest(struct resumption *resumption, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ticket_free(resumption->tickets[i]);
+    }
+    resumption->n_tickets -= n;
+    memmove(&resumption->tickets[0], &resumption->tickets[n],
+            resumption->n_tickets * sizeof(resumption->tickets[0]));
+}
+
 static void put(struct resumption *resumption, struct ticket *ticket)
 {
     if (resumption->n_tickets == resumption->max_tickets) {
-        ticket_free(resumption->tickets[0]);
-        resumption->n_tickets--;
-        memmove(&resumption->tickets[0], &resumption->tickets[1],
-                resumption->n_tickets * sizeof(resumption->tickets[0]));
+        drop_oldest(resumption, 1);
     }
     resumption->tickets[resumption->n_tickets++] = ticket;
 }
@@ -127,6 +134,15 @@ void resumption_collect(struct resumption *resumption, struct tls *tls)
             ticket_free(ticket);
         }
     }
+}
+
+void resumption_expire(struct resumption *resumption)
+{
+    size_t n = 0;
+    while (n < resumption->n_tickets && !ticket_is_fresh(resumption->tickets[n])) {
+        n++;
+    }
+    drop_oldest(resumption, n);
 }
 
 void resumption_forget(struct resumption *resumption)

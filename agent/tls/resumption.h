@@ -31,11 +31,14 @@ void resumption_collect(struct resumption *resumption, struct tls *tls);
 /* Forgets the tickets: the backend may have refused a session that offered one. */
 void resumption_forget(struct resumption *resumption);
 
+/* Forgets the tickets that are too old to be offered: secrets that are of no use any more. */
+void resumption_expire(struct resumption *resumption);
+
 /* The backend broke off a handshake that offered a ticket: for some minutes none is offered. */
 void resumption_pause(struct resumption *resumption);
 
 /* Forgets all, for good: what it was made for is over. */
 void resumption_end(struct resumption *resumption);
 
-/* Tickets that are there now. */
+/* Tickets that are there now, the fresh and the others: for tests. */
 size_t resumption_tickets(const struct resumption *resumption);

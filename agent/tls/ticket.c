@@ -24,11 +24,6 @@ struct ticket {
     struct approval *approval; /* a reference; NULL: the chain was not to be approved for long */
 };
 
-static bool is_13(const struct tls *tls)
-{
-    return gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
-}
-
 /* Returns NULL when there is nothing to resume from, or memory is out. */
 static struct ticket *read_newest(const struct tls *tls)
 {
@@ -39,7 +34,7 @@ static struct ticket *read_newest(const struct tls *tls)
     list_init(&ticket->link);
     ticket->approval = tls->approval != NULL ? approval_ref(tls->approval) : NULL;
     /* A session of TLS 1.2 that was resumed gives what it was resumed from. */
-    bool is_old = !is_13(tls) && tls_is_resumed(tls);
+    bool is_old = !tls_is_13(tls) && tls_is_resumed(tls);
     ticket->born_ms = is_old ? tls->offered_born_ms : clock_ms();
     if (gnutls_session_get_data2(tls->session, &ticket->data) < 0 ||
         ticket->data.size < TICKET_LEN_MIN) {
@@ -53,7 +48,7 @@ static struct ticket *first_of(const struct tls *tls)
     return list_item(tls->tickets.next, struct ticket, link);
 }
 
-static struct ticket *pop(struct tls *tls, struct ticket *ticket)
+static struct ticket *take_out(struct tls *tls, struct ticket *ticket)
 {
     list_remove(&ticket->link);
     tls->n_tickets--;
@@ -67,9 +62,9 @@ void ticket_keep(struct tls *tls)
         return;
     }
     if (tls->n_tickets == KEPT_MAX) {
-        ticket_free(pop(tls, list_item(tls->tickets.prev, struct ticket, link)));
+        ticket_free(take_out(tls, list_item(tls->tickets.prev, struct ticket, link)));
     }
-    list_append(tls->tickets.next, &newest->link); /* before the first */
+    list_prepend(&tls->tickets, &newest->link);
     tls->n_tickets++;
     tls->has_news = true;
 }
@@ -77,7 +72,7 @@ void ticket_keep(struct tls *tls)
 void ticket_drop(struct tls *tls)
 {
     LIST_EACH_SAFE (link, &tls->tickets) {
-        ticket_free(pop(tls, list_item(link, struct ticket, link)));
+        ticket_free(take_out(tls, list_item(link, struct ticket, link)));
     }
 }
 
@@ -92,7 +87,7 @@ static bool has_session_12(gnutls_session_t session)
 
 bool ticket_is_there(const struct tls *tls)
 {
-    return is_13(tls) ? tls->n_tickets > 0 : !tls->is_taken && has_session_12(tls->session);
+    return tls_is_13(tls) ? tls->n_tickets > 0 : !tls->is_taken && has_session_12(tls->session);
 }
 
 struct ticket *ticket_take(struct tls *tls)
@@ -100,8 +95,8 @@ struct ticket *ticket_take(struct tls *tls)
     if (!ticket_is_there(tls)) {
         return NULL;
     }
-    if (is_13(tls)) {
-        return pop(tls, first_of(tls));
+    if (tls_is_13(tls)) {
+        return take_out(tls, first_of(tls));
     }
     tls->is_taken = true;
     return read_newest(tls);

@@ -48,17 +48,21 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *parts, int n_par
     return total;
 }
 
-static bool is_13(const struct tls *tls)
-{
-    return gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
-}
-
 /* In TLS 1.3 the backend has asked for our certificate before it shows its own; in TLS 1.2 it may
  * still do so. */
 static bool signs_slowly(const struct tls *tls)
 {
-    return tls->asking.identity != NULL && (tls->asking.asked || !is_13(tls)) &&
+    return tls->asking.identity != NULL && (tls->asking.asked || !tls_is_13(tls)) &&
            !tls_is_resumed(tls) && handles_signs_slowly(tls->asking.identity);
+}
+
+static int admit(struct tls *tls)
+{
+    if (peer_judge(tls) < 0) {
+        return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+    }
+    tls->verified = true;
+    return 0;
 }
 
 /* A result below -1 stops the handshake; the certificate of ours has not been sent by then. With
@@ -71,11 +75,7 @@ static int on_peer_certificate(gnutls_session_t session)
         tls->is_stopped = true;
         return GNUTLS_E_INTERRUPTED;
     }
-    if (peer_judge(tls) < 0) {
-        return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
-    }
-    tls->verified = true;
-    return 0;
+    return admit(tls);
 }
 
 static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
@@ -204,6 +204,23 @@ void tls_defer(struct tls *tls)
     tls->deferring = true;
 }
 
+/* GnuTLS has nothing against the handshake. */
+static enum tls_status finish(struct tls *tls)
+{
+    /* A resumed one carries no certificate: the one that came with the ticket is judged. */
+    if (!tls->verified && tls_is_resumed(tls) && admit(tls) < 0) {
+        return fail(tls, GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR);
+    }
+    if (!tls->verified) {
+        /* No path leads here; were there one, it would let plaintext out. */
+        failure_set(&tls->failure, REASON_internal, "the handshake ended without verification");
+        return give_back(tls, TLS_FAILED);
+    }
+    tls->established = tls->has_news = true;
+    tls->confirmed |= !tls_is_13(tls) || !tls->asking.asked;
+    return give_back(tls, TLS_DONE);
+}
+
 enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf *out)
 {
     if (!sniff_is_tls(&tls->sniff, in->bytes, in->len)) {
@@ -224,21 +241,7 @@ enum tls_status tls_handshake(struct tls *tls, struct tls_input *in, struct buf 
     if (rc == GNUTLS_E_AGAIN) {
         return give_back(tls, TLS_WANT_INPUT);
     }
-    if (rc < 0) {
-        return fail(tls, rc);
-    }
-    /* A resumed handshake carries no certificate: the one that came with the ticket is judged. */
-    if (!tls->verified && tls_is_resumed(tls) && on_peer_certificate(tls->session) < 0) {
-        return fail(tls, GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR);
-    }
-    if (!tls->verified) {
-        /* No path leads here; were there one, it would let plaintext out. */
-        failure_set(&tls->failure, REASON_internal, "the handshake ended without verification");
-        return give_back(tls, TLS_FAILED);
-    }
-    tls->established = tls->has_news = true;
-    tls->confirmed |= !is_13(tls) || !tls->asking.asked;
-    return give_back(tls, TLS_DONE);
+    return rc < 0 ? fail(tls, rc) : finish(tls);
 }
 
 /* What comes between data records. True when reading may go on. */
@@ -335,7 +338,7 @@ const char *tls_version(const struct tls *tls)
     if (!tls->established) {
         return NULL;
     }
-    return is_13(tls) ? "1.3" : "1.2";
+    return tls_is_13(tls) ? "1.3" : "1.2";
 }
 
 const char *tls_cipher(const struct tls *tls)

@@ -43,6 +43,11 @@ struct tls {
     struct approval *approval; /* of this profile and host, perhaps of another chain; a reference */
 };
 
+static inline bool tls_is_13(const struct tls *tls)
+{
+    return gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
+}
+
 /* Keeps the ticket that has just come, and frees all that were kept; see ticket.c. */
 void ticket_keep(struct tls *tls);
 void ticket_drop(struct tls *tls);

@@ -247,7 +247,7 @@ static void resolve(struct worker *worker, struct step *step)
     struct slot *slot = worker->slots[step->slot];
     if (slot != NULL) { /* it may be gone since the answer was sent */
         slot_resolve(slot, cleanup_steal(step->endpoints));
-        worker->resuming |= !list_empty(&slot->waiting);
+        worker->waking |= !list_empty(&slot->waiting);
     }
 }
 

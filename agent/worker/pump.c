@@ -3,7 +3,6 @@
 #include "net/socket.h"
 #include "worker/relay_fields.h"
 #include "worker/verdict.h"
-#include "worker/warm.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -143,15 +142,6 @@ static void deliver(struct relay *relay, const uint8_t *plain, size_t len, bool 
     }
 }
 
-/* Whoever keeps sessions ready, and has had no luck. */
-static void encourage(const struct relay *relay)
-{
-    const struct slot *slot = worker_slot(relay->worker, relay->service);
-    if (slot != NULL && slot->warm != NULL) {
-        warm_encourage(slot->warm);
-    }
-}
-
 void pump_note_acceptance(struct relay *relay)
 {
     struct upstream *upstream = &relay->upstream;
@@ -159,7 +149,7 @@ void pump_note_acceptance(struct relay *relay)
     if (!upstream->is_counted && tls_is_confirmed(tls)) {
         upstream->is_counted = true;
         account_note_success(relay->service->account, tls_is_resumed(tls));
-        encourage(relay);
+        worker_note_acceptance(relay->worker, relay->service);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "worker/relay.h"
 
+#include "base/clock.h"
 #include "net/socket.h"
 #include "tls/peer.h"
 #include "worker/pump.h"
@@ -61,11 +62,6 @@ static void want(struct relay *relay)
                                           (buf_len(&relay->upstream.unsent) > 0 ? WATCH_WRITE : 0));
 }
 
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* An idle deadline is not moved with every byte: when it passes, it is set anew to what is left. */
 static void set_deadline(struct relay *relay)
 {
@@ -75,15 +71,15 @@ static void set_deadline(struct relay *relay)
         at = relay->moved_ms + relay->service->idle_timeout_ms;
     }
     if (relay->close_by_ms > 0) {
-        at = sooner(at, relay->close_by_ms);
+        at = clock_sooner(at, relay->close_by_ms);
     }
     if (relay->undelivered > 0) {
-        at = sooner(at, now + relay->service->close_timeout_ms / LOOKS + 1);
+        at = clock_sooner(at, now + relay->service->close_timeout_ms / LOOKS + 1);
     }
     if (relay->failing && buf_len(&relay->to_caller) == 0) {
         relay->look_ms =
-            relay->look_ms == 0 ? LOOK_MIN_MS : sooner(2 * relay->look_ms, LOOK_MAX_MS);
-        at = sooner(at, now + relay->look_ms);
+            relay->look_ms == 0 ? LOOK_MIN_MS : clock_sooner(2 * relay->look_ms, LOOK_MAX_MS);
+        at = clock_sooner(at, now + relay->look_ms);
     }
     if (at != UINT64_MAX) {
         deadline_set(relay->deadline, at > now ? at - now : 0);

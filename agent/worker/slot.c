@@ -55,6 +55,13 @@ void slot_resolve(struct slot *slot, struct endpoints *endpoints)
     }
 }
 
+void slot_sweep(struct slot *slot)
+{
+    if (slot->tickets != NULL) {
+        tickets_expire(slot->tickets);
+    }
+}
+
 void slot_close(struct slot *slot)
 {
     slot->warm = warm_free(slot->warm);

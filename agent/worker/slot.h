@@ -28,7 +28,10 @@ void slot_resolve(struct slot *slot, struct endpoints *endpoints);
 /* Forgets tickets and closes sessions that were kept ready; new ones are made. */
 void slot_refresh(struct slot *slot, struct worker *worker);
 
-/* Closes the sessions that are kept ready, for good. */
+/* Forgets what has grown too old to be of use. */
+void slot_sweep(struct slot *slot);
+
+/* Gives up the sessions that are kept ready; none are made until slot_serve() or slot_refresh(). */
 void slot_close(struct slot *slot);
 
 /* Nobody may wait in it any more. Accepts NULL; returns NULL. */

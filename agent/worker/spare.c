@@ -201,8 +201,16 @@ struct spare *spare_start(struct worker *worker, const struct service *service,
         failure_set(ret_failure, REASON_internal, "out of memory");
         return spare_free(spare);
     }
-    spare->dialer = dialer_start(worker, service, endpoints, first, service->connect_timeout_ms,
-                                 &dialing, spare, ret_failure, &addr);
+    const struct dialer_plan plan = {
+        .service = service,
+        .endpoints = endpoints,
+        .first = first,
+        .is_ahead = true,
+        .budget_ms = service->connect_timeout_ms,
+        .events = &dialing,
+        .ctx = spare,
+    };
+    spare->dialer = dialer_start(worker, &plan, ret_failure, &addr);
     return spare->dialer != NULL ? spare : spare_free(spare);
 }
 
@@ -275,13 +283,29 @@ void spare_take(struct spare *spare, struct upstream *ret_upstream)
     spare_free(spare);
 }
 
-/* As far as the kernel takes it: nothing was said in the session that could get lost. */
+static void ignore(void *ctx, unsigned events)
+{
+    (void)ctx, (void)events;
+}
+
+void spare_retire(struct spare *spare)
+{
+    list_remove(&spare->link);
+    spare->settling = deadline_free(spare->settling);
+    spare->service = NULL;
+    watch_hand_over(spare->upstream.watch, ignore, NULL);
+    watch_want(spare->upstream.watch, 0);
+}
+
+/* As far as the kernel takes it: nothing was said in the session that could get lost. What lies
+ * unread, a ticket perhaps, would make a reset of our end. */
 static void say_goodbye(struct spare *spare)
 {
-    struct buf *flight = &spare->worker->scratch.flight;
+    struct scratch *scratch = &spare->worker->scratch;
     if (spare->upstream.tls != NULL) {
-        tls_close(spare->upstream.tls, flight);
-        (void)upstream_send_last(&spare->upstream, flight);
+        (void)socket_recv(watch_fd(spare->upstream.watch), scratch->cipher, SCRATCH_CIPHER_READ);
+        tls_close(spare->upstream.tls, &scratch->flight);
+        (void)upstream_send(&spare->upstream, &scratch->flight);
     }
 }
 

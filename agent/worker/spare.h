@@ -61,5 +61,9 @@ bool spare_is_open(struct spare *spare);
 /* Moves a session that is ready to `ret_upstream`, and frees the spare. */
 void spare_take(struct spare *spare, struct upstream *ret_upstream);
 
+/* Ends the interest in a session that is ready: nothing of it is told any more, and its service may
+ * go. It is left to be freed, whenever there is time for that. */
+void spare_retire(struct spare *spare);
+
 /* Closes and frees it; an established session in order. Accepts NULL; returns NULL. */
 struct spare *spare_free(struct spare *spare);

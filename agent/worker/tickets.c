@@ -97,6 +97,13 @@ struct resumption *tickets_of(struct tickets *tickets, const struct endpoint *en
     return origin != NULL ? origin->resumption : NULL;
 }
 
+void tickets_expire(struct tickets *tickets)
+{
+    LIST_EACH (link, &tickets->origins) {
+        resumption_expire(list_item(link, struct origin, link)->resumption);
+    }
+}
+
 void tickets_restrict(struct tickets *tickets, const struct endpoints *endpoints)
 {
     LIST_EACH_SAFE (link, &tickets->origins) {

@@ -17,5 +17,8 @@ struct tickets *tickets_free(struct tickets *tickets);
 /* What is remembered of an endpoint; NULL when memory is out. */
 struct resumption *tickets_of(struct tickets *tickets, const struct endpoint *endpoint);
 
+/* Forgets tickets that are too old to be offered, of which nobody else may ever ask. */
+void tickets_expire(struct tickets *tickets);
+
 /* Forgets whatever is not of these endpoints. */
 void tickets_restrict(struct tickets *tickets, const struct endpoints *endpoints);

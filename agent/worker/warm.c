@@ -1,10 +1,10 @@
 #include "worker/warm.h"
 
+#include "base/clock.h"
 #include "base/list.h"
-#include "base/log.h"
-#include "worker/backoff.h"
 #include "worker/deadline.h"
 #include "worker/demand.h"
+#include "worker/experience.h"
 #include "worker/spare.h"
 #include "worker/worker_fields.h"
 
@@ -21,12 +21,6 @@
 /* How often demand is looked at while there is some, and whether all is well again. */
 #define LOOK_MS 1000
 
-/* A backend that closes sessions so soon after they are ready does not want them. */
-#define YOUNG_MS 1000
-
-/* A shorter age that has held for so many ages may be too short. */
-#define GROW_AFTER 4
-
 struct warm {
     struct worker *worker;
     struct service *service;     /* a reference */
@@ -36,12 +30,8 @@ struct warm {
     size_t turn; /* the endpoint to be tried first */
 
     struct demand demand;
-    struct backoff backoff;
+    struct experience experience;
     struct deadline *look; /* the next time that something is to be done */
-    uint64_t max_age_ms;   /* the service's, or less, where the backend closes sooner */
-    uint64_t grown_ms;     /* when max_age_ms last was made longer again */
-    bool is_telling;       /* of failures: the first one of a row was told */
-    bool is_unwanted;      /* the backend ends sessions on which nothing is said */
     bool has_made;         /* one that became ready: until then one goes ahead */
     bool is_due;           /* `look` is set to the next turn */
 };
@@ -65,47 +55,9 @@ static void look_soon(struct warm *warm)
     }
 }
 
-/* ---- failures ---- */
-
-/* The first of a row. */
-static void tell(struct warm *warm, const struct addr *addr, const struct failure *failure,
-                 const char *advice)
-{
-    char upstream[ADDR_TEXT_MAX];
-    struct log_line line;
-    if (warm->is_telling) {
-        return;
-    }
-    warm->is_telling = true;
-    log_begin(&line, LEVEL_WARNING, "no session can be kept ready");
-    log_text(&line, "service", warm->service->name);
-    if (addr->len > 0) {
-        log_text(&line, "upstream", addr_format(addr, upstream));
-    }
-    log_reason(&line, failure->reason, failure->by_peer);
-    log_text(&line, "detail", failure->detail);
-    log_text(&line, "advice", advice != NULL ? advice : reason_advice(failure->reason));
-    log_end(&line);
-}
-
-static void note_failure(struct warm *warm, const struct addr *addr, const struct failure *failure)
-{
-    bump(&warm->service->account->warm.failed);
-    tell(warm, addr, failure, NULL);
-    backoff_fail(&warm->backoff, now_of(warm));
-}
-
-/* To be called whenever the backoff may have been reset. */
-static void note_calm(struct warm *warm)
-{
-    warm->is_telling &= warm->backoff.failures > 0;
-}
-
 void warm_encourage(struct warm *warm)
 {
-    if (warm->backoff.failures > 0 && !warm->is_unwanted) {
-        backoff_reset(&warm->backoff);
-        note_calm(warm);
+    if (experience_encourage(&warm->experience)) {
         look_soon(warm);
     }
 }
@@ -117,7 +69,12 @@ static void drop_ready(struct warm *warm, struct spare *spare, _Atomic(uint64_t)
     warm->n_ready--;
     atomic_fetch_sub_explicit(&warm->service->account->warm.ready, 1, memory_order_relaxed);
     bump(count);
-    spare_free(spare);
+    spare_retire(spare);
+    if (warm->worker->leaving != NULL) {
+        trickle_add(warm->worker->leaving, spare_link(spare));
+    } else {
+        spare_free(spare);
+    }
 }
 
 static void end_making(struct warm *warm)
@@ -132,42 +89,16 @@ static void drop_making(struct warm *warm, struct spare *spare)
     spare_free(spare);
 }
 
-/* A backend's own idle limit shows by its closing: from then on sessions are given up before it.
- * Where they do not last at all, to make more of them would only trouble it. */
 static void note_close(struct warm *warm, const struct spare *spare, const struct failure *failure)
 {
-    uint64_t now = now_of(warm), age = now - spare_born_ms(spare);
-    if (now - spare_ready_ms(spare) < YOUNG_MS) {
-        warm->is_unwanted = true;
-        tell(warm, spare_addr(spare), failure,
-             "the backend ends sessions at once on which nothing is said: set prewarm = 0 for this "
-             "service");
-        backoff_fail(&warm->backoff, now);
-    } else if (age * 3 / 4 < warm->max_age_ms) {
-        warm->max_age_ms = age * 3 / 4;
-        warm->grown_ms = now;
-    }
+    experience_note_close(&warm->experience, now_of(warm), spare_born_ms(spare),
+                          spare_ready_ms(spare), spare_addr(spare), failure);
 }
 
-/* A session that was of use, or lived long enough for that, shows that the backend is well. */
-static void note_proof(struct warm *warm, const struct spare *spare)
+static void note_failure(struct warm *warm, const struct addr *addr, const struct failure *failure)
 {
-    backoff_prove(&warm->backoff, spare_born_ms(spare));
-    warm->is_unwanted &= warm->backoff.failures > 0;
-    note_calm(warm);
-}
-
-/* The backend has let it live so long. What looked like its limit may have been a restart: now and
- * then a longer life is tried. */
-static void note_end(struct warm *warm, const struct spare *spare)
-{
-    uint64_t most = warm->service->prewarm_max_age_ms, now = now_of(warm);
-    if (warm->max_age_ms < most && now - warm->grown_ms >= GROW_AFTER * warm->max_age_ms) {
-        uint64_t more = warm->max_age_ms + warm->max_age_ms / 16 + 1;
-        warm->max_age_ms = more < most ? more : most;
-        warm->grown_ms = now;
-    }
-    note_proof(warm, spare);
+    bump(&warm->service->account->warm.failed);
+    experience_note_failure(&warm->experience, now_of(warm), addr, failure);
 }
 
 static void on_ready(void *ctx, struct spare *spare)
@@ -206,13 +137,13 @@ static size_t target_of(struct warm *warm)
         return 0;
     }
     return warm->service->prewarm_auto
-               ? demand_target(&warm->demand, now_of(warm), warm->max_age_ms)
+               ? demand_target(&warm->demand, now_of(warm), warm->experience.max_age_ms)
                : warm->service->prewarm;
 }
 
 static uint64_t end_of(const struct warm *warm, const struct spare *spare)
 {
-    uint64_t oldest = spare_born_ms(spare) + warm->max_age_ms;
+    uint64_t oldest = spare_born_ms(spare) + warm->experience.max_age_ms;
     return spare_until_ms(spare) < oldest ? spare_until_ms(spare) : oldest;
 }
 
@@ -222,7 +153,7 @@ static void drop_aged(struct warm *warm)
         struct spare *spare = spare_of(link);
         bool is_old = now_of(warm) >= end_of(warm, spare);
         if (is_old) {
-            note_end(warm, spare);
+            experience_note_age(&warm->experience, now_of(warm), spare_born_ms(spare));
         }
         if (is_old || !spare_is_current(spare)) {
             drop_ready(warm, spare, &warm->service->account->warm.aged);
@@ -248,15 +179,15 @@ static bool is_probing(const struct warm *warm)
 {
     bool has_one = warm->n_making > 0;
     LIST_EACH (link, &warm->ready) {
-        has_one |= spare_born_ms(spare_of(link)) > warm->backoff.failed_ms;
+        has_one |= spare_born_ms(spare_of(link)) > warm->experience.backoff.failed_ms;
     }
-    return warm->backoff.failures > 0 && has_one;
+    return warm->experience.backoff.failures > 0 && has_one;
 }
 
 static bool may_make(const struct warm *warm)
 {
     return warm->endpoints != NULL && warm->endpoints->n > 0 && !warm->worker->draining &&
-           backoff_is_over(&warm->backoff, now_of(warm)) &&
+           backoff_is_over(&warm->experience.backoff, now_of(warm)) &&
            warm->n_making < (warm->has_made ? MAKING_MAX : 1) &&
            warm->worker->n_spares_begun < MAKING_ALL_MAX && !is_probing(warm);
 }
@@ -264,7 +195,8 @@ static bool may_make(const struct warm *warm)
 static void make_one(struct warm *warm)
 {
     if (!worker_has_descriptor(warm->worker->most_fds / 2)) {
-        backoff_wait(&warm->backoff, now_of(warm) + LOOK_MS); /* the others are for callers */
+        backoff_wait(&warm->experience.backoff,
+                     now_of(warm) + LOOK_MS); /* the others are for callers */
         return;
     }
     static const struct spare_events events = {on_ready, on_lost};
@@ -275,15 +207,10 @@ static void make_one(struct warm *warm)
         note_failure(warm, &(struct addr){0}, &failure);
         return;
     }
-    spare_set_until(spare, now_of(warm) + backoff_jitter(warm->max_age_ms, 75));
+    spare_set_until(spare, now_of(warm) + backoff_jitter(warm->experience.max_age_ms, 75));
     list_append(&warm->making, spare_link(spare));
     warm->n_making++;
     warm->worker->n_spares_begun++;
-}
-
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* Nothing is to be done for a service that nobody calls. */
@@ -291,16 +218,17 @@ static void set_look(struct warm *warm, size_t target)
 {
     uint64_t now = now_of(warm), at = UINT64_MAX;
     LIST_EACH (link, &warm->ready) {
-        at = sooner(at, end_of(warm, spare_of(link)));
+        at = clock_sooner(at, end_of(warm, spare_of(link)));
     }
-    if (warm->n_ready + warm->n_making < target && !backoff_is_over(&warm->backoff, now)) {
-        at = sooner(at, warm->backoff.retry_ms);
+    if (warm->n_ready + warm->n_making < target &&
+        !backoff_is_over(&warm->experience.backoff, now)) {
+        at = clock_sooner(at, warm->experience.backoff.retry_ms);
     }
-    if (target > 0 && (warm->service->prewarm_auto || warm->backoff.failures > 0)) {
-        at = sooner(at, now + LOOK_MS);
+    if (target > 0 && (warm->service->prewarm_auto || warm->experience.backoff.failures > 0)) {
+        at = clock_sooner(at, now + LOOK_MS);
     }
     if (warm->n_ready + warm->n_making < target && warm->worker->n_spares_begun >= MAKING_ALL_MAX) {
-        at = sooner(at, now + backoff_jitter(TURN_MS, 50));
+        at = clock_sooner(at, now + backoff_jitter(TURN_MS, 50));
     }
     if (at != UINT64_MAX) {
         deadline_set(warm->look, at > now ? at - now : 0);
@@ -312,8 +240,8 @@ static void look_for_proof(struct warm *warm)
 {
     LIST_EACH (link, &warm->ready) {
         const struct spare *spare = spare_of(link);
-        if (now_of(warm) >= spare_ready_ms(spare) + YOUNG_MS) {
-            note_proof(warm, spare);
+        if (experience_is_lasting(now_of(warm), spare_ready_ms(spare))) {
+            experience_note_proof(&warm->experience, spare_born_ms(spare));
         }
     }
 }
@@ -347,7 +275,7 @@ struct warm *warm_new(struct worker *worker, struct service *service)
     }
     warm->worker = worker;
     warm->service = service_ref(service);
-    warm->max_age_ms = service->prewarm_max_age_ms;
+    experience_init(&warm->experience, service);
     list_init(&warm->ready);
     list_init(&warm->making);
     warm->look = deadline_new(&worker->loop, on_look, warm);
@@ -375,9 +303,7 @@ void warm_resolve(struct warm *warm, struct endpoints *endpoints)
     warm->endpoints = endpoints;
     if (!is_same) {
         drop_elsewhere(warm);
-        backoff_reset(&warm->backoff);
-        warm->is_unwanted = false;
-        note_calm(warm);
+        experience_start_over(&warm->experience);
     }
     look_soon(warm);
 }
@@ -397,7 +323,7 @@ bool warm_take(struct warm *warm, struct upstream *ret_upstream)
             warm->n_ready--;
             atomic_fetch_sub_explicit(&counts->ready, 1, memory_order_relaxed);
             bump(&counts->used);
-            note_proof(warm, spare);
+            experience_note_proof(&warm->experience, spare_born_ms(spare));
             spare_take(spare, ret_upstream);
             return true;
         }

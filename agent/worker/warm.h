@@ -29,5 +29,6 @@ bool warm_take(struct warm *warm, struct upstream *ret_upstream);
 /* The backend has accepted a session that a caller has made: it is up. */
 void warm_encourage(struct warm *warm);
 
-/* Closes all sessions, in order. Accepts NULL; returns NULL. */
+/* Gives up all sessions; those that are ready are closed in order, some in each turn of the loop.
+ * Accepts NULL; returns NULL. */
 struct warm *warm_free(struct warm *warm);

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "worker/acceptor.h"
 #include "worker/session.h"
+#include "worker/spare.h"
+#include "worker/warm.h"
 #include "worker/watch.h"
 #include "worker/worker_fields.h"
 
@@ -29,22 +31,25 @@
 /* Descriptors that are left to the control plane. */
 #define RESERVE_MAX UINT64_C(64)
 
+/* How often to look for secrets of sessions that nobody comes to resume. */
+#define SWEEP_MS (10 * 60 * UINT64_C(1000))
+
 /* Sessions dialled per turn of the loop when their endpoints become known. */
-#define RESUME_MAX 64
+#define WAKE_MAX 64
 
 /* ---- in the worker's thread ---- */
 
 /* Dials for those who waited for endpoints: some at a time, so that a crowd of them does not keep
  * every other connection waiting. */
-static void resume(struct worker *worker)
+static void wake_waiting(struct worker *worker)
 {
-    unsigned left = RESUME_MAX;
-    worker->resuming = false;
+    unsigned left = WAKE_MAX;
+    worker->waking = false;
     for (size_t i = 0; i < worker->n_slots; i++) {
         struct slot *slot = worker->slots[i];
         while (slot != NULL && slot->endpoints != NULL && !list_empty(&slot->waiting)) {
             if (left-- == 0) {
-                worker->resuming = true;
+                worker->waking = true;
                 uv_async_send(&worker->bell);
                 return;
             }
@@ -90,6 +95,22 @@ static void on_give_back(void *ctx)
     }
 }
 
+static void on_sweep(void *ctx)
+{
+    struct worker *worker = ctx;
+    for (size_t i = 0; i < worker->n_slots; i++) {
+        if (worker->slots[i] != NULL) {
+            slot_sweep(worker->slots[i]);
+        }
+    }
+    deadline_set(worker->sweep, SWEEP_MS);
+}
+
+static void close_spare(struct list *link)
+{
+    spare_free(spare_of(link));
+}
+
 void worker_enter(struct worker *worker, struct list *session)
 {
     list_append(&worker->sessions, session);
@@ -113,6 +134,14 @@ struct slot *worker_slot(struct worker *worker, const struct service *service)
 {
     struct slot *slot = worker->slots[service->id];
     return slot != NULL && slot->service == service ? slot : NULL;
+}
+
+void worker_note_acceptance(struct worker *worker, const struct service *service)
+{
+    const struct slot *slot = worker_slot(worker, service);
+    if (slot != NULL && slot->warm != NULL) {
+        warm_encourage(slot->warm);
+    }
 }
 
 bool worker_has_descriptor(uint64_t below)
@@ -163,6 +192,8 @@ static void stop(struct worker *worker)
     while (!list_empty(&worker->retirements)) {
         retirement_free(list_item(worker->retirements.next, struct retirement, link));
     }
+    worker->leaving = trickle_free(worker->leaving);
+    worker->sweep = deadline_free(worker->sweep);
     worker->give_back = deadline_free(worker->give_back);
     uv_close((uv_handle_t *)&worker->bell, NULL);
 }
@@ -172,8 +203,8 @@ static void on_bell(uv_async_t *bell)
     struct worker *worker = bell->data;
     uint64_t pings = atomic_load(&worker->pings);
     read_mail(worker);
-    if (worker->resuming) {
-        resume(worker);
+    if (worker->waking) {
+        wake_waiting(worker);
     }
     if (retirement_go_on(worker)) {
         uv_async_send(bell);
@@ -194,7 +225,13 @@ static void *run(void *ctx)
 {
     struct worker *worker = ctx;
     pthread_setname_np(pthread_self(), "worker");
-    worker->give_back = deadline_new(&worker->loop, on_give_back, worker); /* may be missing */
+    /* Any of them may be missing. */
+    worker->give_back = deadline_new(&worker->loop, on_give_back, worker);
+    worker->leaving = trickle_new(&worker->loop, close_spare);
+    worker->sweep = deadline_new(&worker->loop, on_sweep, worker);
+    if (worker->sweep != NULL) {
+        deadline_set(worker->sweep, SWEEP_MS);
+    }
     /* Until stop() has closed the last handle, and the last job is over. */
     watch_run_loop(&worker->loop);
     return NULL;

@@ -7,6 +7,7 @@
 #include "worker/jobs.h"
 #include "worker/scratch.h"
 #include "worker/slot.h"
+#include "worker/trickle.h"
 #include "worker/worker.h"
 
 #include <pthread.h>
@@ -31,8 +32,10 @@ struct worker {
     struct list retirements;          /* under way */
     size_t n_sessions, most_sessions; /* now, and since memory was last given back */
     struct deadline *give_back;       /* of memory, after a crowd has left */
+    struct deadline *sweep;           /* for what has grown too old to be of use */
+    struct trickle *leaving;          /* sessions that were kept ready, and are to be closed */
     bool draining;
-    bool resuming; /* sessions that waited for endpoints are still to be dialled */
+    bool waking; /* sessions that waited for endpoints are still to be dialled */
 
     struct scratch scratch;
     struct jobs *jobs;
@@ -56,6 +59,10 @@ bool worker_has_descriptor(uint64_t below);
 
 /* The slot of this service; NULL when it is removed, or is another by now. */
 struct slot *worker_slot(struct worker *worker, const struct service *service);
+
+/* A backend of the service has accepted a caller's session: whoever keeps sessions ready for it may
+ * have had no luck so far. */
+void worker_note_acceptance(struct worker *worker, const struct service *service);
 
 /* Enters a session into the worker's books, and takes it out again. */
 void worker_enter(struct worker *worker, struct list *session);

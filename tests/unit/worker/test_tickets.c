@@ -2,9 +2,23 @@
  * service is no more. */
 #include "worker/tickets.h"
 
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "tests/unit/tls/pair.h"
 
 static uint8_t plain[4 * TLS_RECORD_MAX];
+
+/* By how much the clocks of this program are ahead. */
+static time_t skew_s;
+
+int clock_gettime(clockid_t clock, struct timespec *ret_now)
+{
+    int rc = (int)syscall(SYS_clock_gettime, clock, ret_now);
+    ret_now->tv_sec += skew_s;
+    return rc;
+}
 
 /* A service whose backend is at the other end of a pair. */
 struct rig {
@@ -54,6 +68,7 @@ static int open_rig(void **state)
     assert_non_null(rig->tickets);
     fixture_ok(gnutls_session_ticket_key_generate(&rig->key));
     fixture_ok(gnutls_session_ticket_enable_server(rig->pair->server, &rig->key));
+    skew_s = 0;
     *state = rig;
     return 0;
 }
@@ -127,6 +142,24 @@ static void test_what_is_still_an_endpoint_is_kept(void **state)
     endpoints_unref(endpoints);
 }
 
+/* Nobody comes who would be offered them. */
+static void test_old_tickets_are_forgotten(void **state)
+{
+    struct rig *rig = *state;
+    struct resumption *resumption = find(rig, "api.example.com", 443);
+    size_t n = run(rig, resumption);
+    skew_s = 3590;
+    tickets_expire(rig->tickets);
+    assert_int_equal(resumption_tickets(resumption), n);
+    n = send_more(rig, resumption);
+    skew_s = 3600;
+    tickets_expire(rig->tickets);
+    assert_int_equal(resumption_tickets(resumption), 2);
+    skew_s = 7190;
+    tickets_expire(rig->tickets);
+    assert_int_equal(resumption_tickets(resumption), 0);
+}
+
 static void expect_over(struct rig *rig, struct resumption *resumption)
 {
     assert_int_equal(resumption_tickets(resumption), 0);
@@ -186,6 +219,7 @@ int main(void)
         TEST(test_what_is_no_endpoint_any_more_is_forgotten),
         TEST(test_no_endpoint_at_all),
         TEST(test_all_is_forgotten_at_the_end),
+        TEST(test_old_tickets_are_forgotten),
     };
     return cmocka_run_group_tests(tests, fixture_enter, fixture_leave);
 }

@@ -1,0 +1,51 @@
+/* What keeping sessions ready has taught about a backend: how long they last there, whether it is
+ * well, and so when to try again. Failures are told once in a row. Times are on uv_now(). */
+#pragma once
+
+#include "base/addr.h"
+#include "base/failure.h"
+#include "worker/backoff.h"
+#include "worker/service.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct experience {
+    const struct service *service; /* borrowed */
+    struct backoff backoff;
+    uint64_t max_age_ms; /* the service's, or less, where the backend closes sooner */
+    uint64_t grown_ms;   /* when that was last made longer again */
+    bool is_telling;     /* the first failure of a row was told */
+    bool is_unwanted;    /* the backend ends sessions on which nothing is said */
+};
+
+/* Knows nothing yet. The service must outlive it. */
+void experience_init(struct experience *experience, const struct service *service);
+
+/* One could not be made; `addr` is where, with `len` 0 if that is not known. */
+void experience_note_failure(struct experience *experience, uint64_t now_ms,
+                             const struct addr *addr, const struct failure *failure);
+
+/* The backend has ended one that was begun and became ready at these times: its own idle limit
+ * shows so, and from then on sessions are given up before it. Where they do not last at all, to
+ * make more of them would only trouble it. */
+void experience_note_close(struct experience *experience, uint64_t now_ms, uint64_t born_ms,
+                           uint64_t ready_ms, const struct addr *addr,
+                           const struct failure *failure);
+
+/* One that was begun then has been of use, or has lived as long as experience_is_lasting() wants.
+ */
+void experience_note_proof(struct experience *experience, uint64_t born_ms);
+
+/* True for one that became ready then: the backend has meant it. */
+bool experience_is_lasting(uint64_t now_ms, uint64_t ready_ms);
+
+/* One was given up for its age. What looked like the backend's limit may have been a restart: now
+ * and then a longer life is tried. */
+void experience_note_age(struct experience *experience, uint64_t now_ms, uint64_t born_ms);
+
+/* The backend has accepted another session: it is up. True when that is news. */
+bool experience_encourage(struct experience *experience);
+
+/* The backend is elsewhere: it may be well there. */
+void experience_start_over(struct experience *experience);
