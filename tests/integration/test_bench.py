@@ -1,5 +1,7 @@
 """That the benchmark works and calculates right; never how fast anything is."""
 
+import importlib.machinery
+import importlib.util
 import json
 import os
 import signal
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -17,6 +20,7 @@ from harness.net import HANG, free_port, recv_until, wait_for
 BENCH = TREE / "tests/bench"
 sys.path.insert(0, str(BENCH))
 
+import cells  # noqa: E402
 import link  # noqa: E402
 import load  # noqa: E402
 import processes  # noqa: E402
@@ -24,7 +28,7 @@ import report  # noqa: E402
 import svg  # noqa: E402
 from backend import Backend, make_files  # noqa: E402
 from pki import Identity  # noqa: E402
-from programs import ALL  # noqa: E402
+from programs import ALL, Agent, Nginx  # noqa: E402
 from summary import WANTED, Summary  # noqa: E402
 
 MACHINE = {
@@ -36,6 +40,7 @@ MACHINE = {
     "versions": {"mtls-agent": "mtls-agent 1", "nginx stream": "2"},
 }
 SIZES = {"services": "1,000", "few": "2,000", "many": "10,000"}
+STORM = {"storm_rate": [300, 300], "resumed": [0, 0]}
 
 
 def rounds(**figures):
@@ -52,7 +57,7 @@ def tables(summary):
 
 def judge(title, figures):
     wanted = next(each for each in WANTED if each.title.startswith(title))
-    return wanted.judge(Summary(figures))
+    return wanted.judge(Summary(figures), SIZES)
 
 
 class TestSummary:
@@ -93,13 +98,34 @@ class TestSummary:
             ("connect/resumed/rsa", {"resumed": [0.99, 0.0]}, "?"),
             ("connect/full/rsa", {"resumed": [0.0, 0.0]}, ""),
             ("connect/full/rsa", {"resumed": [0.0, 0.01]}, "?"),
-            ("paced/storm", {"storm_rate": [300, 299], "resumed": [0, 0]}, ""),
-            ("paced/storm", {"storm_rate": [300, 200], "resumed": [0, 0]}, "?"),
-            ("paced/storm", {"storm_rate": [300, 300], "storm_errors": [0, 1]}, "!"),
+            ("connect/full/rsa", {"resumed": [0.0, 0.0], "handshakes": [90, 90]}, ""),
+            ("connect/full/rsa", {"resumed": [0.0, 0.0], "handshakes": [100, 89]}, "?"),
+            ("connect/resumed/rsa", {"resumed": [1.0, 1.0], "handshakes": [89, 100]}, "?"),
+            ("paced/storm", {**STORM, "storm_rate": [300, 299]}, ""),
+            ("paced/storm", {**STORM, "storm_rate": [300, 200]}, "?"),
+            ("paced/storm", {**STORM, "storm_errors": [0, 1]}, "!"),
+            ("paced/quiet", {}, ""),
         ],
     )
     def test_a_row_that_is_not_what_it_says_is_marked(self, row, figures, mark):
-        assert Summary({row: {"haproxy": rounds(**figures)}}).marks(row, "haproxy") == mark
+        seen = {"cpu": [1.0, 1.0], "handshakes": [100, 100], "connections": [100, 100]}
+        many = rounds(**{**seen, **figures})
+        assert Summary({row: {"haproxy": many}}).marks(row, "haproxy") == mark
+
+    @pytest.mark.parametrize("row", ["connect/resumed/rsa", "connect/full/rsa", "paced/storm"])
+    @pytest.mark.parametrize(
+        "figures",
+        [
+            {},
+            {"handshakes": [0, 0], "connections": [100, 100], "resumed": [0, 0]},
+            {"handshakes": [100, 100], "resumed": [0, 0]},
+            {"handshakes": [0, 0], "connections": [0, 0], "resumed": [0, 0]},
+        ],
+    )
+    def test_what_the_log_does_not_show_is_not_so(self, row, figures):
+        many = rounds(cpu=[1.0, 1.0], storm_rate=[300, 300], **figures)
+        assert Summary({row: {"haproxy": many}}).marks(row, "haproxy") == "?"
+        assert Summary({row: {"floor": many}}).marks(row, "floor") == ""
 
     def test_failures_are_told(self):
         failed = [{"failed": "it fell over"}]
@@ -162,7 +188,7 @@ class TestWanted:
             "bulk/upload": {"mtls-agent": rounds(cpu=[0.5]), "nginx": rounds(cpu=[1.0])},
             "bulk/download": {"mtls-agent": rounds(cpu=[0.7])},
         }
-        judged = [each.judge(Summary(figures)) for each in WANTED]
+        judged = [each.judge(Summary(figures), SIZES) for each in WANTED]
         root = ElementTree.fromstring(svg.render(judged, "here & now"))
         space = "{http://www.w3.org/2000/svg}"
         bars = [each for each in root.iter(f"{space}rect") if each.get("class") != "back"]
@@ -172,6 +198,58 @@ class TestWanted:
         ratio_line = float(lines[0].get("x1")) - float(bars[1].get("x"))
         assert ratio_line == pytest.approx(0.8 * widths[2], abs=0.2)
         assert root.get("width") == "900" and "here & now" in [each.text for each in root.iter()]
+
+
+class TestRun:
+    @pytest.fixture(scope="class")
+    def run(self):
+        loader = importlib.machinery.SourceFileLoader("bench_run", str(BENCH / "run"))
+        spec = importlib.util.spec_from_loader(loader.name, loader)
+        module = importlib.util.module_from_spec(spec)
+        loader.exec_module(module)
+        return module
+
+    @pytest.mark.parametrize(
+        "failures, figures",
+        [
+            (0, [{"cpu": 1}, {"cpu": 2}]),
+            (1, [{"cpu": 1}, {"cpu": 2}]),
+            (2, [{"failed": "BenchError: 2"}] * 2),
+        ],
+    )
+    def test_what_fails_is_tried_twice(self, run, failures, figures):
+        tries = []
+
+        def measure(_stage):
+            tries.append(1)
+            if len(tries) <= failures:
+                raise processes.BenchError(len(tries))
+            return [{"cpu": 1}, {"cpu": 2}]
+
+        resets = []
+        stage = SimpleNamespace(reset=lambda: resets.append(1))
+        assert run.measure(cells.Cell(["one", "other"], measure), stage) == figures
+        assert len(resets) == failures
+
+    @pytest.mark.parametrize("prewarm", [None, "auto"])
+    def test_a_first_byte_that_fails_is_no_figure(self, prewarm):
+        def fail(*_, **__):
+            raise processes.BenchError("no start")
+
+        stage = SimpleNamespace(kind=Agent, services=lambda *_, **__: [], new_program=fail)
+        near = SimpleNamespace(near=None)
+        with pytest.raises(processes.BenchError):
+            cells.first_byte_of(stage, None, near, prewarm)
+        stage.kind = Nginx
+        assert cells.first_byte_of(stage, None, near, "auto") is None
+
+    @pytest.mark.parametrize("spare, n_notes", [([], 1), ([2], 0)])
+    def test_workers_that_share_a_cpu_are_told(self, run, monkeypatch, spare, n_notes):
+        monkeypatch.setattr(run, "SPARE_CPUS", spare)
+        for globs, n in (("workers/*", n_notes), ("bulk/*", 0)):
+            notes = []
+            assert run.choose_cells(globs, notes)
+            assert len([note for note in notes if "workers shared CPU" in note]) == n
 
 
 WRK = """Running 2s test @ http://127.0.0.1:1/
@@ -234,6 +312,16 @@ class TestLoad:
         told = self.ask(generator, "connect", free_port(), "/100", 50, 0.2)
         assert told["count"] == 0 and told["errors"] == 10
 
+    def test_a_connection_that_failed_may_be_opened_anew(self, generator):
+        """There are more of them than connections that may be open at once."""
+        told = self.ask(generator, "connect", free_port(), "/100", 100_000, 0.25)
+        assert told["count"] == 0 and told["errors"] == 25_000
+
+    def test_a_connection_that_ends_is_one_error(self, generator, server):
+        server.leaves_after = 2
+        told = self.ask(generator, "paced", server.port, "/100", 2, 20, 0.5)
+        assert told["errors"] == 1 and told["count"] >= 9
+
     def test_bodies_are_counted(self, generator, tmp_path):
         make_files(tmp_path)
         backend = Backend(tmp_path / "backend", tmp_path, {"plain": (None, False)}, 1000)
@@ -246,11 +334,12 @@ class TestLoad:
 
 
 class Server:
-    """Answers each request on each connection the same, after a while if told so."""
+    """Answers each request on each connection the same, after a while if told so. The first
+    connection it may leave, a moment after so many answers."""
 
     def __init__(self):
         self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-        self.delay = self.connections = 0
+        self.delay = self.connections = self.leaves_after = 0
         self.requests = []
 
     def __enter__(self):
@@ -266,15 +355,20 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+            count = self.leaves_after if self.connections == 1 else 0
+            threading.Thread(target=self._serve, args=(sock, count), daemon=True).start()
 
-    def _serve(self, sock):
+    def _serve(self, sock, count):
         with sock:
             try:
                 while recv_until(sock, b"\r\n\r\n").endswith(b"\r\n\r\n"):
                     self.requests.append(1)
                     threading.Event().wait(self.delay)
                     sock.sendall(self.answer)
+                    count -= 1
+                    if count == 0:
+                        threading.Event().wait(0.02)  # nothing is under way
+                        return
             except (OSError, AssertionError):
                 pass
 

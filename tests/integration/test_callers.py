@@ -16,13 +16,13 @@ from harness.net import (
     expect_no_service,
     expect_reset,
     free_port,
-    has_end,
     in_parallel,
     is_readable,
     is_writable,
     payload,
     recv_exact,
     reset,
+    unread,
     wait_for,
 )
 
@@ -108,7 +108,7 @@ def test_leaves_before_a_late_answer_without_a_goodbye(relay, leaf, ca, tls):
     asked, left = threading.Event(), threading.Event()
 
     def is_open():
-        return has_end(link.port, caller)
+        return unread(link.port, caller) is not None
 
     def handler(connection):
         assert connection.read_exact(8) == b"question"

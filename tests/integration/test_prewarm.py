@@ -17,7 +17,7 @@ from harness.gnutls import GnutlsBackend
 from harness.live import Live
 from harness.net import (
     HANG, connect, digest, expect_eof, expect_no_service, expect_reset, free_port, in_parallel,
-    payload, recv_all, recv_exact, reset, wait_for,
+    payload, recv_all, recv_exact, reset, unread, wait_for,
 )
 from harness.rotation import Pair, Rig
 from test_staple import GOOD, StapledBackend, answer
@@ -711,6 +711,44 @@ def test_a_reload_replaces_them(hop, serve):
     assert link.wait_ready(3)["dropped"] == 3
     assert link.talk()["warm"] == "yes"
     assert [bool(session.got) for session in backend.sessions[:3]] == [False] * 3
+
+
+def test_one_with_something_unread_is_closed_in_order(hop, serve):
+    """Behind a greeting nothing is read before there is a caller."""
+    said = threading.Event()
+
+    class Talkative(Host):
+        greeting = b"220 ready\r\n"
+
+        def talk(self, connection):
+            if not said.is_set():
+                connection.write(self.greeting)
+                while not unread(connection.session.peer[1], self.port):
+                    connection.write(b"220 still ready\r\n")
+                said.set()
+            super().talk(connection)
+
+    backend = serve(kind=Talkative)
+    link = hop(backend, prewarm=1)
+    assert said.wait(HANG)
+    link.wait_ready(1)
+    link.post()
+    assert backend.ends(1) == ["close_notify"]
+
+
+@pytest.mark.parametrize("then", ["goes-on", "stops"])
+def test_a_crowd_is_closed_in_order(hop, serve, then):
+    """Some at a time, so that nobody waits behind all of them; and all, when there is no time."""
+    backend = serve()
+    link = hop(backend, prewarm=100)
+    link.wait_ready(100)
+    link.post()
+    if then == "stops":
+        assert link.agent.stop() == 0
+    assert backend.ends(100) == ["close_notify"] * 100
+    if then == "goes-on":
+        assert link.wait_ready(100)["dropped"] == 100
+        assert link.talk()["warm"] == "yes"
 
 
 def test_reloads_in_a_row(hop, serve):

@@ -542,7 +542,7 @@ def test_a_slow_canary_and_what_happens_meanwhile(rig, pair, teller, gateway, is
     """The last content wins, though one of the backends keeps the agent waiting each time."""
     with Backend(stay_silent) as deaf:
         ports = {"good": teller, "deaf": deaf}
-        link = rig(pair, ports, handshake_timeout="1s", prewarm=0)  # nobody else calls
+        link = rig(pair, ports, handshake_timeout="3s", prewarm=0)  # nobody else calls
         last = issue()
         with Steady(link.port):
             for fresh in (issue(), issue(), last):

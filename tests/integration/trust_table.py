@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Callable
 
 from harness import der
+from harness.agent import sanitizer
 from harness.pki import Pki, extension
 
 API = "api.test"
@@ -433,22 +434,26 @@ pins("pin-does-not-replace-the-chain", "cert_untrusted", "pins come on top",
 
 # Size: bounded time, whatever the verdict
 
+# GnuTLS takes time for names in the square of their number where realloc() always copies.
+MANY = 1000 if sanitizer() else 5000
+
 bounds("chain-of-100-kilobytes", "ok", "RFC 8446 4.4.2: extraneous certificates",
        lambda w: padded(w, 10, 9500))
 bounds("certificate-of-90-kilobytes", "ok", "nothing in it is wrong",
        leaf(extensions=[extension(UNKNOWN, der.octets(bytes(90000)))]))
 bounds("chain-of-200-certificates", "cert_untrusted", "longer than any real path",
        lambda w: padded(w, 200, 1))
-bounds("names-10000", "ok", "RFC 5280 4.2.1.6: SIZE (1..MAX)",
-       leaf(dns=[*(f"h{i}.test" for i in range(4999)), API, *(f"h{i}.test" for i in range(5000))]))
-bounds("names-10000-all-wrong", "cert_name_mismatch", "RFC 9525 6.3",
-       leaf(dns=[f"h{i}.test" for i in range(10000)]))
+bounds("many-names", "ok", "RFC 5280 4.2.1.6: SIZE (1..MAX)",
+       leaf(dns=[*(f"h{i}.test" for i in range(MANY)), API, *(f"i{i}.test" for i in range(MANY))]))
+bounds("many-names-all-wrong", "cert_name_mismatch", "RFC 9525 6.3",
+       leaf(dns=[f"h{i}.test" for i in range(2 * MANY)]))
 bounds("names-and-constraints", "ok", "CVE-2024-12243: their product must stay small",
        below({"dns": [*(f"h{i}.test" for i in range(1000)), API]},
              excluded=[f"c{i}.corp" for i in range(1000)]))
 
-# Verifying takes its time under a sanitizer, and the verdict is what counts here.
+# Verifying takes its time under a sanitizer, so nobody does it ahead of the caller, too; and the
+# verdict is what counts here.
 for one in BOUNDS:
-    one.keys.update(connect_timeout="1m", handshake_timeout="1m")
+    one.keys.update(connect_timeout="1m", handshake_timeout="1m", prewarm=0)
 
 ROWS = [*CHAIN, *NAMES, *PURPOSE, *STRENGTH, *PINS, *BOUNDS]

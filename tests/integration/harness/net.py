@@ -76,13 +76,16 @@ def is_listening(port):
     return False
 
 
-def has_end(port, peer_port):
-    """True while this host has an end at `port` of a TCP connection whose other is at `peer_port`;
-    an end that was reset is gone at once, one that was closed remains until the kernel is done."""
-    wanted = f":{port:04X}", f":{peer_port:04X}"
+def unread(port, peer_port):
+    """How much lies unread at the end at `port` of a TCP connection of this host whose other end is
+    at `peer_port`. None when there is no such end: one that was reset is gone at once, one that was
+    closed remains until the kernel is done."""
     with open("/proc/net/tcp", encoding="ascii") as rows:
-        ends = [row.split()[1:3] for row in rows]
-    return any(own.endswith(wanted[0]) and peer.endswith(wanted[1]) for own, peer in ends)
+        for row in rows:
+            _, own, peer, _, queues, *_ = row.split()
+            if own.endswith(f":{port:04X}") and peer.endswith(f":{peer_port:04X}"):
+                return int(queues.rpartition(":")[2], 16)
+    return None
 
 
 def is_readable(sock, seconds=0):
