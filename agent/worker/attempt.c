@@ -15,7 +15,7 @@ struct attempt {
     struct attempt_plan plan;
     struct upstream upstream; /* its session is the offload's while there is one */
     struct offload *offload;
-    bool is_offloaded; /* a thread of the pool has begun with the slow part of the handshake */
+    bool is_offloaded; /* another thread has begun with the slow part of the handshake */
     struct deadline *deadline;
     bool connecting;
     uint64_t began_ns, connected_ns;
@@ -39,10 +39,11 @@ static void fail_on_socket(struct attempt *attempt, int error)
     fail(attempt, tls_failure(attempt->upstream.tls));
 }
 
-static void fail_on_memory(struct attempt *attempt)
+/* This host lacks something. */
+static void fail_on_host(struct attempt *attempt, int error)
 {
     struct failure failure;
-    socket_explain(ENOMEM, &failure);
+    socket_explain(error, &failure);
     fail(attempt, &failure);
 }
 
@@ -79,7 +80,7 @@ static void offload(struct attempt *attempt, const struct tls_input *in)
     } else if (errno == EBUSY) {
         fail_on_crowd(attempt, JOBS_WAITING_ALL_MAX);
     } else {
-        fail_on_memory(attempt);
+        fail_on_host(attempt, errno);
     }
 }
 
@@ -94,7 +95,7 @@ static void go_on(struct attempt *attempt, enum tls_status status, struct tls_in
     if (status == TLS_FAILED) {
         fail(attempt, tls_failure(attempt->upstream.tls)); /* an alert went out, if it could */
     } else if (error == ENOMEM) {
-        fail_on_memory(attempt);
+        fail_on_host(attempt, ENOMEM);
     } else if (status == TLS_DONE) {
         deadline_clear(attempt->deadline);
         attempt->plan.events->established(attempt->plan.ctx, attempt, in);
@@ -120,7 +121,7 @@ static void step_if_headroom(struct attempt *attempt, struct tls_input *in)
     if (headroom_is_there()) {
         step(attempt, in);
     } else {
-        fail_on_memory(attempt);
+        fail_on_host(attempt, ENOMEM);
     }
 }
 

@@ -45,8 +45,8 @@ bool attempt_is_connecting(const struct attempt *attempt);
 
 const struct addr *attempt_addr(const struct attempt *attempt);
 
-/* The session, which has not begun to speak before attempt_start() has returned; NULL while a
- * thread of the pool has it (at a deadline, say), and after attempt_take(). */
+/* The session, which has not begun to speak before attempt_start() has returned; NULL while
+ * another thread has it (at a deadline, say), and after attempt_take(). */
 struct tls *attempt_tls(const struct attempt *attempt);
 
 /* When the attempt began, and when TCP was connected, on the clock of uv_hrtime(); 0: it is not. */

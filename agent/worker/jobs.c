@@ -1,16 +1,11 @@
 #include "worker/jobs.h"
 
 #include "base/list.h"
+#include "worker/hand.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-/* By how much the pool's threads are nicer than the loop's. */
-#define NICER 5
 
 /* The jobs of one service that wait, for callers or ahead of them; it is there as long as there are
  * any. */
@@ -24,11 +19,12 @@ struct lane {
 struct jobs {
     uv_loop_t *loop;
     struct list lanes[2]; /* with jobs for callers, and ahead of them */
-    size_t n_waiting, n_running;
+    size_t n_waiting;
+    struct hand *hand;   /* NULL: there was no job yet */
+    struct job *running; /* NULL: none */
 };
 
 struct job {
-    uv_work_t work; /* first: libuv hands back a pointer to it */
     struct jobs *jobs;
     struct lane *lane; /* NULL: it runs */
     struct list link;  /* in the lane */
@@ -36,31 +32,6 @@ struct job {
     void *ctx;
     bool cancelled;
 };
-
-/* ---- in a thread of the pool ---- */
-
-/* A storm of jobs must not take the processor from the loops, which have work for many connections
- * in every turn. What else the pool does, reading files for the control plane, can wait as well.
- * Where the system does not allow it, all are equal. */
-static void settle_in(void)
-{
-    static _Thread_local bool is_settled;
-    if (!is_settled) {
-        is_settled = true;
-        pthread_setname_np(pthread_self(), "pool");
-        (void)!nice(NICER); /* on Linux, of this thread alone */
-    }
-}
-
-static void on_work(uv_work_t *work)
-{
-    const struct job *job = (const struct job *)work;
-    settle_in();
-    sched_yield(); /* a kernel that does not preempt would let the loop wait for the job */
-    job->plan->work(job->ctx);
-}
-
-/* ---- on the loop ---- */
 
 /* NULL when no such job waits. */
 static struct lane *find_lane(const struct jobs *jobs, struct job_turn turn)
@@ -118,33 +89,30 @@ static struct job *next_job(const struct jobs *jobs)
     return list_item(lane->waiting.next, struct job, link);
 }
 
-static void on_over(uv_work_t *work, int status);
-
-static void run_more(struct jobs *jobs)
+static void run_next(struct jobs *jobs)
 {
-    while (jobs->n_running < JOBS_RUNNING_MAX && jobs->n_waiting > 0) {
-        struct job *job = next_job(jobs);
-        struct lane *lane = job->lane;
-        list_remove(&lane->link);
-        list_append(&jobs->lanes[lane->turn.is_ahead], &lane->link);
-        leave_lane(job);
-        jobs->n_running++;
-        uv_queue_work(jobs->loop, &job->work, on_work, on_over);
+    if (jobs->running != NULL || jobs->n_waiting == 0) {
+        return;
     }
+    struct job *job = next_job(jobs);
+    struct lane *lane = job->lane;
+    list_remove(&lane->link);
+    list_append(&jobs->lanes[lane->turn.is_ahead], &lane->link);
+    leave_lane(job);
+    jobs->running = job;
+    hand_do(jobs->hand, job->plan->work, job->ctx);
 }
 
-/* Also of a job that libuv had not given to a thread yet when it was cancelled. */
-static void on_over(uv_work_t *work, int status)
+static void on_over(void *ctx)
 {
-    (void)status;
-    struct job *job = (struct job *)work;
-    struct jobs *jobs = job->jobs;
+    struct jobs *jobs = ctx;
+    struct job *job = jobs->running;
     void (*tell)(void *ctx) = job->cancelled ? job->plan->discard : job->plan->done;
-    void *ctx = job->ctx;
+    void *job_ctx = job->ctx;
     free(job);
-    jobs->n_running--;
-    run_more(jobs);
-    tell(ctx);
+    jobs->running = NULL;
+    run_next(jobs);
+    tell(job_ctx);
 }
 
 /* Why one more is refused, as an errno; 0 where it is not. */
@@ -161,6 +129,10 @@ struct job *jobs_add(struct jobs *jobs, struct job_turn turn, const struct job_p
                      void *ctx)
 {
     int error = refusal(jobs, turn);
+    if (error == 0 && jobs->hand == NULL) {
+        jobs->hand = hand_new(jobs->loop, on_over, jobs);
+        error = jobs->hand == NULL ? errno : 0;
+    }
     if (error != 0) {
         errno = error;
         return NULL;
@@ -176,7 +148,7 @@ struct job *jobs_add(struct jobs *jobs, struct job_turn turn, const struct job_p
     job->plan = plan;
     job->ctx = ctx;
     enter_lane(job, lane);
-    run_more(jobs);
+    run_next(jobs);
     return job;
 }
 
@@ -187,7 +159,6 @@ struct job *job_cancel(struct job *job)
     }
     if (job->lane == NULL) {
         job->cancelled = true;
-        uv_cancel((uv_req_t *)&job->work); /* where no thread has taken it up yet */
         return NULL;
     }
     leave_lane(job);
@@ -209,6 +180,13 @@ struct jobs *jobs_new(uv_loop_t *loop)
 
 struct jobs *jobs_free(struct jobs *jobs)
 {
-    free(jobs);
+    if (jobs != NULL) {
+        hand_free(jobs->hand);
+        if (jobs->running != NULL) {
+            jobs->running->plan->discard(jobs->running->ctx);
+            free(jobs->running);
+        }
+        free(jobs);
+    }
     return NULL;
 }

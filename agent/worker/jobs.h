@@ -1,17 +1,16 @@
-/* Long jobs of a worker, carried out by libuv's thread pool while the loop goes on: one at a time,
- * what a caller waits for before what is done ahead of callers, and fair between services: each
- * that has jobs waiting gets its turn, however many another one has. All functions are for the
- * loop's thread. */
+/* Long jobs of a worker, carried out by another thread while the loop goes on: one at a time, what
+ * a caller waits for before what is done ahead of callers, and fair between services: each that has
+ * jobs waiting gets its turn, however many another one has. All functions are for the loop's
+ * thread.
+ *
+ * The thread is not one of libuv's pool: before 1.45 one that tells the loop of its end may be
+ * preempted in the middle of that by the very loop, which then spins until the thread gets on. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include <uv.h>
-
-/* One at a time: two cost the worker's other connections 4.3 instead of 2.5 ms at the 99th
- * percentile of a storm, on a kernel that does not preempt. */
-#define JOBS_RUNNING_MAX 1
 
 /* At most so many of one service wait, for callers and ahead of them each, and so many of all. */
 #define JOBS_WAITING_MAX     1024
@@ -29,7 +28,7 @@ struct job_turn {
 /* What a job does with its `ctx`, which is the job's own until `done` or `discard` is called, one
  * of them and once. `done` owns it from then on. */
 struct job_plan {
-    void (*work)(void *ctx);    /* in a thread of the pool */
+    void (*work)(void *ctx);    /* in the other thread */
     void (*done)(void *ctx);    /* on the loop, behind `work`; the job is gone by then */
     void (*discard)(void *ctx); /* on the loop, of a cancelled job: to free it */
 };
@@ -37,18 +36,18 @@ struct job_plan {
 /* Returns NULL when memory is out. The loop must outlive it. */
 struct jobs *jobs_new(uv_loop_t *loop);
 
-/* Frees it. No job may be left: each keeps the loop alive, so a loop that has run out has none.
- * Accepts NULL; returns NULL. */
+/* Waits for the job that runs, and frees it. None but a cancelled one may be left. Accepts NULL;
+ * returns NULL. */
 struct jobs *jobs_free(struct jobs *jobs);
 
 /* Adds a job. Neither `done` nor `discard` is called before this
  * returns; `work` may be under way by then. The plan must outlive the job. Returns NULL, with errno
  * set and `ctx` still the caller's: EAGAIN when too many of the service wait already, EBUSY when
- * too many of all services do, ENOMEM when memory is out. */
+ * too many of all services do, ENOMEM or EMFILE when there is nothing to make it with. */
 struct job *jobs_add(struct jobs *jobs, struct job_turn turn, const struct job_plan *plan,
                      void *ctx);
 
 /* Takes out a job that waits; one that runs is left to end, and its result is thrown away. `done`
- * is not called any more; `discard` is, at once or as soon as no thread uses the context. Accepts
- * NULL; returns NULL. */
+ * is not called any more; `discard` is, at once or as soon as the thread does not use the context.
+ * Accepts NULL; returns NULL. */
 struct job *job_cancel(struct job *job);

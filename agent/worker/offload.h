@@ -1,4 +1,4 @@
-/* A step of a TLS handshake that a thread of the pool carries out, while the loop serves others. */
+/* A step of a TLS handshake that another thread carries out, while the loop serves others. */
 #pragma once
 
 #include "base/buf.h"

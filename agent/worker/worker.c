@@ -192,6 +192,7 @@ static void stop(struct worker *worker)
     while (!list_empty(&worker->retirements)) {
         retirement_free(list_item(worker->retirements.next, struct retirement, link));
     }
+    worker->jobs = jobs_free(worker->jobs);
     worker->leaving = trickle_free(worker->leaving);
     worker->sweep = deadline_free(worker->sweep);
     worker->give_back = deadline_free(worker->give_back);
@@ -232,7 +233,7 @@ static void *run(void *ctx)
     if (worker->sweep != NULL) {
         deadline_set(worker->sweep, SWEEP_MS);
     }
-    /* Until stop() has closed the last handle, and the last job is over. */
+    /* Until stop() has closed the last handle. */
     watch_run_loop(&worker->loop);
     return NULL;
 }

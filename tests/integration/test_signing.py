@@ -1,5 +1,5 @@
-"""A signature with an RSA key takes long. It is made in a thread of the pool, and whoever does not
-need it does not wait for it."""
+"""A signature with an RSA key takes long. It is made in a second thread of the worker, and
+whoever does not need it does not wait for it."""
 
 import contextlib
 import re
@@ -170,7 +170,7 @@ def can_exchange(link):
 
 def made(held):
     """The signatures that were made for connections."""
-    return [entry for entry in held.made() if entry[1] in ("worker", "pool")]
+    return [entry for entry in held.made() if entry[1] in ("worker", "worker-hand")]
 
 
 def ended(rig, count=1, **fields):
@@ -203,7 +203,7 @@ def test_what_is_cheap_stays_on_the_loop(rig, held):
     link = rig()
     for name in ("rsa", "ec", "plain"):
         link.exchange(name)
-    assert made(held) == [("rsa2048", "pool"), ("ecdsa", "worker")]
+    assert made(held) == [("rsa2048", "worker-hand"), ("ecdsa", "worker")]
 
 
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
@@ -212,7 +212,7 @@ def test_others_do_not_wait_where_the_flight_comes_in_pieces(rig, held, tls):
     link = rig(tls=tls, in_pieces=True, handshake_timeout="60s")
     for name in ("rsa", "ec"):
         link.exchange(name)
-    assert made(held) == [("rsa2048", "pool"), ("ecdsa", "worker")]
+    assert made(held) == [("rsa2048", "worker-hand"), ("ecdsa", "worker")]
 
 
 def test_a_resumed_session_does_not_wait(rig, held):
@@ -227,7 +227,7 @@ def test_a_resumed_session_does_not_wait(rig, held):
 
 
 def test_one_signs_at_a_time(rig, held):
-    """The pool is for others as well; and each of them is served in the end."""
+    """And each is served in the end."""
     link = rig()
     held.hold()
     with contextlib.ExitStack() as crowd:
@@ -236,7 +236,7 @@ def test_one_signs_at_a_time(rig, held):
             link.backends["rsa"].wait_sessions(backend_count)
         held.wait_count(AT_ONCE)
         link.exchange("ec")
-        link.hang_up()  # the control plane reads its files in the same pool
+        link.hang_up()  # nor does the control plane wait, which reads its files in other threads
         wait_for(lambda: len(link.outcomes()) > 0, what="a reload")
         assert held.count() == AT_ONCE
         held.release()
