@@ -4,7 +4,7 @@ import socket
 from typing import NamedTuple
 
 import pki
-from processes import Process, free_ports, listening_ports, wait_for
+from processes import Server, free_ports
 
 LARGE = 64 * 1024 * 1024
 _FILES = {"16k": 16 * 1024, "large": LARGE}
@@ -24,42 +24,28 @@ def make_files(directory):
         (directory / name).write_bytes(b"x" * size)
 
 
-class Backend:
-    """nginx with one worker as a context manager. A key of `doors` is a name, its value a pair of
-    an identity (or None) and whether sessions may be resumed."""
+class Backend(Server):
+    """nginx with one worker. A key of `doors` is a name, its value a pair of an identity (or None)
+    and whether sessions may be resumed."""
 
-    def __init__(self, directory, files, doors, descriptors, host="127.0.0.1", **process):
-        self.directory = directory
+    title = "the backend"
+
+    def __init__(self, directory, files, doors, descriptors, host="127.0.0.1", **where):
         directory.mkdir()
         self._files, self._descriptors, self.host = files, descriptors, host
         ports = free_ports(len(doors) + 1)
         self._status_port = ports.pop()
         self.doors = {name: Door(port, *door) for (name, door), port in zip(doors.items(), ports)}
-        self._config = directory / "nginx.conf"
-        command = ["nginx", "-p", directory, "-c", self._config, "-e", "stderr"]
-        self._process = Process(command, directory, **process)
+        config = directory / "nginx.conf"
+        command = ["nginx", "-p", directory, "-c", config, "-e", "stderr"]
+        super().__init__(command, directory, config, **where)
         self._log, self._log_read = directory / "handshakes", 0
         self._asked = 0
 
-    def __enter__(self):
-        self._config.write_text(self._text())
-        self._process.__enter__()
-        try:
-            wait_for(self._is_up, "the backend's start")
-        except BaseException:
-            self._process.__exit__()
-            raise
-        return self
+    def ports(self):
+        return {door.port for door in self.doors.values()}
 
-    def __exit__(self, *_):
-        self._process.__exit__()
-
-    def _is_up(self):
-        self._process.check_runs()
-        wanted = {door.port for door in self.doors.values()}
-        return wanted <= listening_ports(self._process.pid)
-
-    def _text(self):
+    def text(self):
         doors = "".join(self._server(door) for door in self.doors.values())
         return f"""
             daemon off;

@@ -19,7 +19,7 @@ CONNECTIONS = [1, 50, 500]
 ANSWERS = ["100", "16k"]
 HANDSHAKES = ["resumed", "full"]
 ROUND_TRIP = 0.020
-STORM_NICE = 10
+STORM_RATE = 300
 
 
 class Cell(NamedTuple):
@@ -112,6 +112,7 @@ def requests(stage, program, name, path, connections, keep=True):
         "cpu": span.cpu / count * 1e6,
         "rate": count / span.seconds,
         "others": span.others,
+        "connections": connections if keep else count,
         "errors": wrk.errors,
         **wrk.times,
     }
@@ -220,21 +221,18 @@ def first_byte_of(stage, backend, link, prewarm=None):
     """The second of two loads; the first is there for tickets, and for `auto` to learn from."""
     if prewarm and not stage.kind.can_prewarm:
         return None
-    try:
-        services = stage.services(backend, prewarm=prewarm)
-        with stage.new_program(services, network=link.near) as program:
-            call = ["connect", program.port("far"), "/100", 10]
-            backend.handshakes()
-            for seconds in (1.0, max(1.0, 2 * stage.bench.seconds)):
-                with Load(stage.bench, *call, seconds, network=link.near) as load:
-                    told = load.result()
-        return {**told, **handshakes_of(backend, "far")}
-    except BenchError as error:
-        return {"failed": str(error)}
+    services = stage.services(backend, prewarm=prewarm)
+    with stage.new_program(services, network=link.near) as program:
+        call = ["connect", program.port("far"), "/100", 10]
+        backend.handshakes()
+        for seconds in (1.0, max(1.0, 2 * stage.bench.seconds)):
+            with Load(stage.bench, *call, seconds, network=link.near) as load:
+                told = load.result()
+    return {**told, **handshakes_of(backend, "far")}
 
 
 def services(stage):
-    """What it takes to start with 1,000 services, and to take up one more."""
+    """What it takes to start with many services, and to take up one more."""
     ports = free_ports(stage.bench.services + 1)
     all_of_them = [
         stage.service(f"service-{i}", port, stage.backend, "p256-resumed")
@@ -254,23 +252,28 @@ def services(stage):
 
 
 def storm(stage):
-    """The latency of paced requests on established connections, without and with 300 full RSA
-    handshakes a second through another service. Their backend is not that of the storm, and what
-    makes the storm gives way to what measures."""
+    """The latency of paced requests on established connections, without and with a storm of full
+    RSA handshakes through another service. Their backend is not that of the storm, and what makes
+    the storm gives way to what measures."""
     bench, identities = stage.bench, stage.bench.identities
     doors = {"storm": (identities["rsa"], False)}
-    with stage.new_backend(doors, nice=STORM_NICE) as backend:
+    with stage.new_backend(doors, gives_way=True) as backend:
         together = stage.services(stage.backend) + stage.services(backend)
         with stage.new_program(together) as program:
             seconds = 2 * bench.seconds
             quiet = paced(bench, program, seconds)
             port = program.port("storm")
             length = seconds + 1.5
-            with Load(bench, "connect", port, "/100", 300, length, nice=STORM_NICE) as load:
+            call = ["connect", port, "/100", STORM_RATE, length]
+            with Load(bench, *call, gives_way=True) as load:
                 time.sleep(0.5)
                 stormy = paced(bench, program, seconds)
                 told = load.result()
-        made = {"storm_rate": told["count"] / length, "storm_errors": told["errors"]}
+        made = {
+            "storm_rate": told["count"] / length,
+            "storm_errors": told["errors"],
+            "connections": told["count"],
+        }
         return [quiet, {**stormy, **made, **handshakes_of(backend, "storm")}]
 
 

@@ -107,7 +107,7 @@ static int judge_head(struct exchange *x)
         return -1;
     }
     const char *value = memmem(x->head, x->head_have, length, sizeof(length) - 1);
-    if (!value) {
+    if (value == NULL) {
         return -1;
     }
     x->body_wanted = strtoull(value + sizeof(length) - 1, NULL, 10);
@@ -125,8 +125,8 @@ static ssize_t take_head(struct exchange *x, const char *data, size_t size)
     memcpy(x->head + before, data, n);
     x->head[before + n] = '\0';
     const char *end = memmem(x->head, before + n, "\r\n\r\n", 4);
-    x->head_have = end ? (size_t)(end - x->head) + 4 : before + n;
-    if (end) {
+    x->head_have = end != NULL ? (size_t)(end - x->head) + 4 : before + n;
+    if (end != NULL) {
         return judge_head(x) < 0 ? -1 : (ssize_t)(x->head_have - before);
     }
     return n == size ? (ssize_t)n : -1;
@@ -177,7 +177,7 @@ static enum exchange_state look_for_end(const struct exchange *x)
 
 enum exchange_state exchange_go(struct exchange *x)
 {
-    if (!x->request) {
+    if (x->request == NULL) {
         return look_for_end(x);
     }
     if (send_rest(x) == EXCHANGE_FAILED || receive_rest(x) == EXCHANGE_FAILED) {

@@ -1,11 +1,9 @@
-#ifndef BENCH_EXCHANGE_H
-#define BENCH_EXCHANGE_H
+/* One HTTP exchange after another on one connection, without ever blocking. */
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* One HTTP exchange after another on one connection, without ever blocking. */
 
 struct request {
     char head[256];
@@ -50,6 +48,5 @@ void exchange_begin(struct exchange *x, const struct request *request, uint64_t 
  * between two exchanges, where it fails when the connection has ended. */
 enum exchange_state exchange_go(struct exchange *x);
 
+/* Closes the connection, if it is open; the struct may be opened again. */
 void exchange_close(struct exchange *x);
-
-#endif

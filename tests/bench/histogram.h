@@ -1,10 +1,8 @@
-#ifndef BENCH_HISTOGRAM_H
-#define BENCH_HISTOGRAM_H
+/* How often a time was seen, in buckets that are exact to 1 µs up to 512 µs and to 1/256 above. */
+#pragma once
 
 #include <stdint.h>
 #include <stdio.h>
-
-/* How often a time was seen, in buckets that are exact to 1 µs up to 512 µs and to 1/256 above. */
 
 #define HISTOGRAM_BUCKETS 8192
 
@@ -20,5 +18,3 @@ uint64_t histogram_quantile(const struct histogram *h, double share);
 
 /* Count, mean, quantiles and maximum as members of a JSON object, without the braces. */
 void histogram_print(const struct histogram *h, FILE *out);
-
-#endif

@@ -32,8 +32,9 @@ struct load {
     uint16_t port;
     struct request request;
     struct exchange *connections;
-    struct exchange **unused; /* a ring of those that are in no exchange */
+    struct exchange **unused; /* a ring of those that may be begun: open, or `is_anew` closed */
     size_t n_unused, first_unused;
+    bool is_anew; /* each exchange has a connection of its own */
     size_t opened, in_flight, errors;
     uint64_t due_ns, period_ns, end_ns;
     struct histogram times;
@@ -53,13 +54,35 @@ static struct exchange *take_unused(struct load *load)
     return x;
 }
 
-/* The connection is gone; so is one exchange, if it was in one. */
-static void fail(struct load *load, struct exchange *x)
+static void drop_unused(struct load *load, const struct exchange *x)
+{
+    for (size_t n = load->n_unused; n > 0; n--) {
+        struct exchange *each = take_unused(load);
+        if (each != x) {
+            put_unused(load, each);
+        }
+    }
+}
+
+/* The connection is gone: an error, whether it was in an exchange or between two. */
+static void lose(struct load *load, struct exchange *x)
 {
     load->errors++;
-    load->in_flight -= x->request ? 1 : 0;
-    x->request = NULL;
     exchange_close(x);
+    if (load->is_anew) {
+        put_unused(load, x);
+    }
+}
+
+static void fail(struct load *load, struct exchange *x)
+{
+    if (x->request != NULL) {
+        x->request = NULL;
+        load->in_flight--;
+    } else {
+        drop_unused(load, x);
+    }
+    lose(load, x);
 }
 
 static void go(struct load *load, struct exchange *x)
@@ -89,7 +112,7 @@ static void begin(struct load *load, struct exchange *x, const struct request *r
 static void open_as(struct load *load, struct exchange *x, uint64_t due_ns)
 {
     if (exchange_open(x, load->epoll, load->port) < 0) {
-        load->errors++;
+        lose(load, x);
         return;
     }
     begin(load, x, &load->request, due_ns);
@@ -166,6 +189,15 @@ static bool take_due(struct load *load, uint64_t *ret_due_ns)
     return true;
 }
 
+/* What came due and found no connection is an error. */
+static void count_never_begun(struct load *load)
+{
+    while (load->due_ns < load->end_ns) {
+        load->errors++;
+        load->due_ns += load->period_ns;
+    }
+}
+
 static void print_times(const struct load *load, double seconds)
 {
     printf("{\"errors\": %zu, \"seconds\": %.3f, ", load->errors, seconds);
@@ -196,10 +228,7 @@ static int paced(struct load *load, char *argv[])
         serve(load, load->n_unused > 0 ? load->due_ns : load->end_ns + GRACE);
     }
     finish(load, load->end_ns + GRACE);
-    while (load->due_ns < load->end_ns) { /* never begun */
-        load->errors++;
-        load->due_ns += load->period_ns;
-    }
+    count_never_begun(load);
     print_times(load, seconds);
     return 0;
 }
@@ -211,23 +240,33 @@ static void connect_done(struct load *load, struct exchange *x)
     put_unused(load, x);
 }
 
+static bool has_closed(const struct load *load)
+{
+    return load->n_unused > 0 || load->opened < CONNECTIONS;
+}
+
+static struct exchange *take_closed(struct load *load)
+{
+    return load->n_unused > 0 ? take_unused(load) : &load->connections[load->opened++];
+}
+
 static int connect_each(struct load *load, char *argv[])
 {
     double seconds = strtod(argv[2], NULL);
     uint64_t due;
 
     exchange_request(&load->request, argv[0], 0, false);
+    load->is_anew = true;
     load->done = connect_done;
     start_clock(load, strtod(argv[1], NULL), seconds);
     while (load->due_ns < load->end_ns && exchange_now() < load->end_ns + GRACE) {
-        while (load->opened < CONNECTIONS && take_due(load, &due)) {
-            struct exchange *x =
-                load->n_unused > 0 ? take_unused(load) : &load->connections[load->opened++];
-            open_as(load, x, due);
+        while (has_closed(load) && take_due(load, &due)) {
+            open_as(load, take_closed(load), due);
         }
-        serve(load, load->due_ns);
+        serve(load, has_closed(load) ? load->due_ns : load->end_ns + GRACE);
     }
     finish(load, load->end_ns + GRACE);
+    count_never_begun(load);
     print_times(load, seconds);
     return 0;
 }
@@ -237,7 +276,7 @@ static int idle(struct load *load, char *argv[])
     char line[32];
 
     exchange_request(&load->request, argv[0], 0, true);
-    while (fgets(line, sizeof(line), stdin)) {
+    while (fgets(line, sizeof(line), stdin) != NULL) {
         size_t wanted = strtoul(line, NULL, 10);
         open_all(load, wanted < CONNECTIONS ? wanted : CONNECTIONS);
         serve(load, 0);
@@ -281,6 +320,7 @@ static int bulk(struct load *load, char *argv[])
     uint64_t start = load->due_ns;
     while (load->n_unused > 0) {
         struct exchange *x = take_unused(load);
+        /* The last ones upload. Whatever could not be opened is missing from the downloads. */
         x->role = load->n_unused < uploads ? UPLOADS : DOWNLOADS;
         begin(load, x, &roles[x->role], start);
     }
@@ -312,7 +352,7 @@ static int start(struct load *load)
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     load->connections = calloc(CONNECTIONS, sizeof(*load->connections));
     load->unused = calloc(CONNECTIONS, sizeof(struct exchange *));
-    return load->epoll < 0 || !load->connections || !load->unused ? -1 : 0;
+    return load->epoll < 0 || load->connections == NULL || load->unused == NULL ? -1 : 0;
 }
 
 int main(int argc, char *argv[])

@@ -62,23 +62,21 @@ def listening_ports(pid):
     return {int(each[1].split(":")[1], 16) for each in fields if each[3] == "0A"}
 
 
-def _settle_session():
-    """Has the niceness of this process hold against others too: sched(7), autogroup."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
-
-
 class Process:
-    """A program as a context manager: on these CPUs, in a session of its own.
+    """A program as a context manager: on these CPUs, in a process group of its own.
 
-    `nice` is added to the niceness of this process; `network` is the descriptor of a network
-    namespace.
+    One that `gives_way` runs while nothing else of ours wants its CPU. That takes one session for
+    all, since the kernel weighs sessions first (sched(7), autogroup). `network` is the descriptor
+    of a network namespace.
     """
 
-    def __init__(self, command, directory, cpus=(THE_REST,), nice=0, network=None, **pipes):
-        self.command = [str(word) for word in command]
+    def __init__(
+        self, command, directory, cpus=(THE_REST,), gives_way=False, network=None, **pipes
+    ):
+        self._command = [str(word) for word in command]
         self.directory = Path(directory)
-        self._cpus, self._nice, self._network, self._pipes = cpus, nice, network, pipes
+        self._cpus, self._gives_way = cpus, gives_way
+        self._network, self._pipes = network, pipes
         self.process = None
 
     def __enter__(self):
@@ -90,9 +88,9 @@ class Process:
             **self._pipes,
         }
         self.process = subprocess.Popen(
-            self.command,
+            self._command,
             cwd=self.directory,
-            start_new_session=True,
+            process_group=0,
             preexec_fn=self._settle,
             **pipes,
         )
@@ -101,8 +99,8 @@ class Process:
     def _settle(self):
         die_with_parent()
         os.sched_setaffinity(0, self._cpus)
-        os.nice(self._nice)
-        _settle_session()
+        if self._gives_way:
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         if self._network is not None and _libc.setns(self._network, 0) != 0:
             raise OSError(ctypes.get_errno(), "setns")
 
@@ -113,7 +111,7 @@ class Process:
     def check_runs(self):
         """Fails when the program has ended, with what it said."""
         if self.process.poll() is not None:
-            name = Path(self.command[0]).name
+            name = Path(self._command[0]).name
             raise BenchError(f"{name} ended with {self.process.returncode}: {self.said()}")
 
     def said(self):
@@ -136,6 +134,45 @@ class Process:
         for pipe in (self.process.stdin, self.process.stdout, self._output):
             if pipe:
                 pipe.close()
+
+
+class Server(Process):
+    """A program with a configuration in a file; the block begins when all of its ports listen."""
+
+    title = ""
+
+    def __init__(self, command, directory, config, **where):
+        super().__init__(command, directory, **where)
+        self._config = config
+
+    def text(self):
+        """The configuration."""
+        raise NotImplementedError
+
+    def ports(self):
+        """A set of what is to listen."""
+        raise NotImplementedError
+
+    def __enter__(self):
+        self.write_config()
+        super().__enter__()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def write_config(self):
+        self._config.write_text(self.text())
+
+    def wait_ready(self):
+        """Waits until all ports can be called."""
+        wait_for(self._is_ready, f"{self.title}'s start", timeout=60)
+
+    def _is_ready(self):
+        self.check_runs()
+        return self.ports() <= listening_ports(self.pid)
 
 
 def family_of(pid):

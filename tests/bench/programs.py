@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import pki
-from processes import UNDER_TEST, Process, listening_ports, wait_for
+from processes import UNDER_TEST, Server
 
 
 class Service(NamedTuple):
@@ -24,10 +24,11 @@ class Service(NamedTuple):
     prewarm: Optional[str] = None
 
 
-class Program:
-    """A program under test as a context manager, alone on its CPU."""
+class Program(Server):
+    """A program under test, alone on its CPU. `title` is what people call it, `label` the same
+    where there is little room."""
 
-    name = title = binary = ""
+    name = title = label = binary = ""
     has_workers = True
     is_tls = True
     can_prewarm = False
@@ -35,41 +36,16 @@ class Program:
 
     def __init__(self, bench, services, workers=1, cpus=(UNDER_TEST,), network=None):
         self.services, self.workers, self._bench = list(services), workers, bench
-        self.directory = bench.new_directory(self.name)
-        self.config = self.directory / "config"
-        self._process = Process(self.command(), self.directory, cpus=cpus, network=network)
+        directory = bench.new_directory(self.name)
+        config = directory / "config"
+        command = self.command(directory, config)
+        super().__init__(command, directory, config, cpus=cpus, network=network)
 
-    def command(self):
+    def command(self, directory, config):
         raise NotImplementedError
 
-    def text(self):
-        """The configuration."""
-        raise NotImplementedError
-
-    def __enter__(self):
-        self.config.write_text(self.text())
-        self._process.__enter__()
-        try:
-            self.wait_ready()
-        except BaseException:
-            self._process.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self._process.__exit__()
-
-    def wait_ready(self):
-        """Waits until all services can be called."""
-        wait_for(self._is_ready, f"{self.title}'s start", timeout=60)
-
-    def _is_ready(self):
-        self._process.check_runs()
-        return {service.port for service in self.services} <= listening_ports(self.pid)
-
-    @property
-    def pid(self):
-        return self._process.pid
+    def ports(self):
+        return {service.port for service in self.services}
 
     def port(self, name):
         """The port of a service."""
@@ -78,8 +54,8 @@ class Program:
     def reload(self, services):
         """Has the running program take these services."""
         self.services = list(services)
-        self.config.write_text(self.text())
-        self._process.signal(self.reload_signal)
+        self.write_config()
+        self.signal(self.reload_signal)
 
     @staticmethod
     def version(_agent):
@@ -104,8 +80,8 @@ class Agent(Program):
     name = title = binary = "mtls-agent"
     can_prewarm = True
 
-    def command(self):
-        return [self._bench.agent, "run", "-c", self.config]
+    def command(self, directory, config):
+        return [self._bench.agent, "run", "-c", config]
 
     def text(self):
         identities = {service.identity.kind: service.identity for service in self.services}
@@ -122,6 +98,8 @@ class Agent(Program):
     @staticmethod
     def _service(service):
         prewarm = f"prewarm = {service.prewarm}\n" if service.prewarm else ""
+        # nginx waits for 60 s by default, stunnel longer, HAProxy tries again; and 500 connections
+        # at once take the one backend, which accepts one in a turn, more than the agent's 5 s.
         return (
             f"[service {service.name}]\n"
             f"listen = 127.0.0.1:{service.port}\n"
@@ -129,7 +107,7 @@ class Agent(Program):
             f"sni = {pki.HOST}\n"
             f"ca = {service.identity.ca}\n"
             f"certificate = {service.identity.kind}\n"
-            f"max_connections = 20000\n{prewarm}"
+            f"handshake_timeout = 60s\nmax_connections = 20000\n{prewarm}"
         )
 
     @staticmethod
@@ -145,10 +123,11 @@ _STREAM_MODULES = [
 class Nginx(Program):
     """nginx's stream module, after its guide "Securing TCP Traffic to Upstream Servers"."""
 
-    name, title, binary = "nginx", "nginx stream", "nginx"
+    name = label = binary = "nginx"
+    title = "nginx stream"
 
-    def command(self):
-        return [self.binary, "-p", self.directory, "-c", self.config, "-e", "stderr"]
+    def command(self, directory, config):
+        return [self.binary, "-p", directory, "-c", config, "-e", "stderr"]
 
     def text(self):
         modules = [each for each in _STREAM_MODULES if each.exists()]
@@ -199,8 +178,8 @@ class Haproxy(Program):
     name, title, binary = "haproxy", "HAProxy", "haproxy"
     reload_signal = signal.SIGUSR2
 
-    def command(self):
-        return [self.binary, "-W", "-f", self.config]
+    def command(self, directory, config):
+        return [self.binary, "-W", "-f", config]
 
     def text(self):
         return f"""
@@ -237,7 +216,7 @@ listen {service.name}
 class Floor(Haproxy):
     """HAProxy that relays without any TLS: what a proxy costs before it does a thing."""
 
-    name, title = "floor", "HAProxy without TLS"
+    name, title, label = "floor", "HAProxy without TLS", "no TLS"
     is_tls = False
 
 
@@ -248,8 +227,8 @@ class Stunnel(Program):
     binary = shutil.which("stunnel4") or "stunnel"
     has_workers = False
 
-    def command(self):
-        return [self.binary, self.config]
+    def command(self, directory, config):
+        return [self.binary, config]
 
     def text(self):
         return (

@@ -3,7 +3,37 @@
 import statistics
 from typing import Callable, NamedTuple
 
-US, PEERS = "mtls-agent", ["nginx", "haproxy", "stunnel"]
+from cells import STORM_RATE
+from programs import ALL, Agent, Floor
+
+US, FLOOR = Agent.name, Floor.name
+EVERYBODY = [program.name for program in ALL]
+PEERS = [name for name in EVERYBODY if name not in (US, FLOOR)]
+
+
+def _was_logged(figures):
+    """Whether the backend's log shows the handshakes of the connections that were made."""
+    return 0 < 0.9 * figures.get("connections", 0) <= figures.get("handshakes", 0)
+
+
+def _was_resumed(figures):
+    return _was_logged(figures) and figures["resumed"] > 0.95
+
+
+def _was_full(figures):
+    return _was_logged(figures) and figures["resumed"] == 0
+
+
+def _was_stormy(figures):
+    return _was_full(figures) and figures["storm_rate"] > 0.95 * STORM_RATE
+
+
+# What rows say of their connections.
+_SAID = {
+    "connect/resumed": _was_resumed,
+    "connect/full": _was_full,
+    "paced/storm": _was_stormy,
+}
 
 
 class Summary:
@@ -65,16 +95,13 @@ class Summary:
         )
 
     def _is_what_it_says(self, row, program):
-        """Whether sessions were resumed where they were to be, and the storm as strong."""
-        if program == "floor":
+        """Whether each round had the connections that the row says. Those of the floor have no
+        handshake."""
+        rounds = self._figures.get(row, {}).get(program, [])
+        said = next((is_so for name, is_so in _SAID.items() if row.startswith(name)), None)
+        if said is None or program == FLOOR:
             return True
-        resumed = self.values(row, program, "resumed")
-        if row.startswith("connect/resumed"):
-            return min(resumed, default=1) > 0.95
-        if row.startswith("connect/full") or row == "paced/storm":
-            storm = min(self.values(row, program, "storm_rate"), default=300)
-            return max(resumed, default=0) == 0 and storm > 285
-        return True
+        return all(said(each) for each in rounds if "failed" not in each)
 
 
 class Wanted(NamedTuple):
@@ -89,15 +116,16 @@ class Wanted(NamedTuple):
     is_absolute: bool = False
     below_peers: bool = False
 
-    def judge(self, summary):
-        """A dict with what is reached, what the bars' limit is, and whether that is good."""
+    def judge(self, summary, sizes):
+        """A dict with what is reached, what the bars' limit is, and whether that is good. `sizes`
+        are the numbers that titles name."""
         bars = self.bars(summary)
         ours, peers = bars.get(US), [bars[peer] for peer in PEERS if peer in bars]
         best = min(peers, default=None)
         scale = 1 if self.is_absolute else best
         reached = ours / scale if ours is not None and scale else None
         return {
-            "title": self.title,
+            "title": self.title.format(**sizes),
             "unit": self.unit,
             "bars": bars,
             "limit": self.limit,
@@ -111,9 +139,6 @@ class Wanted(NamedTuple):
     def _is_met(self, reached, best):
         is_below = not self.below_peers or best is None or reached < best
         return reached <= self.limit and is_below
-
-
-EVERYBODY = [US, *PEERS, "floor"]
 
 
 def _of(row, figure="cpu", scale=1.0):
@@ -154,8 +179,9 @@ WANTED = [
         "CPU per request, 2 workers to 1", "×", 1.15,
         _quotient("workers/2", "workers/1", "cpu"), is_absolute=True,
     ),
-    Wanted("CPU to start, 1,000 services", "ms", 300, _of("services/start"), is_absolute=True),
+    Wanted("CPU to start, {services} services", "ms", 300, _of("services/start"), is_absolute=True),
     Wanted(
-        "resident, 1,000 services", "MiB", 40, _of("services/start", "resident"), is_absolute=True
+        "resident, {services} services", "MiB", 40, _of("services/start", "resident"),
+        is_absolute=True,
     ),
 ]

@@ -4,13 +4,14 @@ ours is to end. Its colours follow the reader's choice of light or dark."""
 import textwrap
 from xml.sax.saxutils import escape
 
+from programs import ALL
 from report import number
-from summary import US
+from summary import FLOOR, US
 
 WIDTH, COLUMNS, GAP = 900, 3, 24
 PANEL = (WIDTH - GAP * (COLUMNS + 1)) / COLUMNS
 LABEL, VALUE, BAR, STEP, HEAD = 72, 62, 12, 18, 50
-LABELS = {US: US, "nginx": "nginx", "haproxy": "HAProxy", "stunnel": "stunnel", "floor": "no TLS"}
+LABELS = {program.name: program.label or program.title for program in ALL}
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .back { fill: #ffffff }
@@ -35,7 +36,7 @@ def _text(x, y, text, kind="", anchor="start"):
 
 
 def _bar(left, top, program, value, scale, unit):
-    kind = "us" if program == US else "floor" if program == "floor" else "peer"
+    kind = "us" if program == US else "floor" if program == FLOOR else "peer"
     return [
         _text(left + LABEL - 6, top + BAR - 2, LABELS[program], "small", "end"),
         f'<rect x="{left + LABEL:.1f}" y="{top:.1f}" width="{max(value * scale, 1):.1f}"'
