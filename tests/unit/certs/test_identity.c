@@ -46,7 +46,6 @@ static void make_chain(void)
     fixture_add("namesake.crt", &other);
     fixture_add("leaf.crt", &leaf);
     fixture_write_key("leaf.key", &leaf, NULL);
-    fixture_write_key("encrypted.key", &leaf, "secret");
     fixture_run("cat leaf.crt inter.crt >chain.crt; cat chain.crt root.crt >with-root.crt;"
                 "cat inter.crt leaf.crt >reversed.crt; cat leaf.crt root.crt inter.crt >mixed.crt;"
                 "cat leaf.crt namesake.crt >namesake-chain.crt; cat leaf.crt leaf.crt >twice.crt;"
@@ -65,6 +64,8 @@ static void make_keys(void)
         "openssl ecparam -name prime256v1 | cat - sec1.key >with-parameters.key;"
         "cat leaf.key leaf.key >two.key; openssl pkey -in leaf.key -outform DER -out der.key;"
         "sed 's/^M/!/' leaf.key >damaged.key; head -n 2 leaf.key >cut.key;"
+        "openssl pkcs8 -topk8 -in leaf.key -v2 aes-256-cbc -iter 2048 -passout pass:secret"
+        " -out encrypted.key;"
         "openssl pkcs8 -topk8 -in leaf.key -scrypt -passout pass:secret -out scrypt.key;"
         "chmod 600 *.key");
     fixture_run("openssl rsa -in rsa.key -traditional -out pkcs1.key 2>log; chmod 600 pkcs1.key");
