@@ -16,7 +16,7 @@ int socket_connect(const struct addr *addr);
 /* Accepts a caller. Returns the socket and its address, or -1 with errno set. */
 int socket_accept(int listener, struct addr *ret_caller);
 
-/* True once connect() has succeeded, and as long as neither side has broken the connection off. */
+/* True once connect() has succeeded, and until the connection is over. */
 bool socket_is_connected(int fd);
 
 /* The pending error of a socket, which this clears; 0 when there is none. */
@@ -43,7 +43,8 @@ bool socket_has_hung_up(int fd);
 ssize_t socket_send(int fd, const void *bytes, size_t len);
 ssize_t socket_recv(int fd, void *bytes, size_t size);
 
-/* The same for the last piece of a stream, whose end follows at once: both go in one segment. */
+/* socket_send() for the last piece of a stream, whose end follows at once: both go in one segment.
+ */
 ssize_t socket_send_last(int fd, const void *bytes, size_t len);
 
 /* True for the errno of an operation that would have to wait. */

@@ -1,6 +1,7 @@
 #include "tls/profile.h"
 
 #include "base/cleanup.h"
+#include "certs/handles.h"
 #include "tls/profile_fields.h"
 
 #include <stdio.h>
@@ -200,6 +201,11 @@ bool profile_has_run_out(const struct profile *profile, time_t now)
     const struct inspect_facts *own =
         profile->identity != NULL ? identity_facts(profile->identity, &n) : NULL;
     return n > 0 && own[0].not_after < now;
+}
+
+bool profile_signs_slowly(const struct profile *profile)
+{
+    return profile->identity != NULL && handles_signs_slowly(profile->identity);
 }
 
 struct profile *profile_ref(struct profile *profile)

@@ -47,5 +47,8 @@ struct trust *profile_trust(const struct profile *profile);
 /* True when the certificate that it presents is out of date. */
 bool profile_has_run_out(const struct profile *profile, time_t now);
 
+/* True when a full handshake takes a signature that takes long. */
+bool profile_signs_slowly(const struct profile *profile);
+
 struct profile *profile_ref(struct profile *profile);
 struct profile *profile_unref(struct profile *profile); /* accepts NULL; returns NULL */

@@ -93,20 +93,18 @@ void resumption_offer(struct resumption *resumption, struct tls *tls)
     }
 }
 
-static void drop_oldest(struct resumption *resumption, size_t n)
+static void drop_first(struct resumption *resumption)
 {
-    for (size_t i = 0; i < n; i++) {
-        ticket_free(resumption->tickets[i]);
-    }
-    resumption->n_tickets -= n;
-    memmove(&resumption->tickets[0], &resumption->tickets[n],
+    ticket_free(resumption->tickets[0]);
+    resumption->n_tickets--;
+    memmove(&resumption->tickets[0], &resumption->tickets[1],
             resumption->n_tickets * sizeof(resumption->tickets[0]));
 }
 
 static void put(struct resumption *resumption, struct ticket *ticket)
 {
     if (resumption->n_tickets == resumption->max_tickets) {
-        drop_oldest(resumption, 1);
+        drop_first(resumption);
     }
     resumption->tickets[resumption->n_tickets++] = ticket;
 }
@@ -139,10 +137,15 @@ void resumption_collect(struct resumption *resumption, struct tls *tls)
 void resumption_expire(struct resumption *resumption)
 {
     size_t n = 0;
-    while (n < resumption->n_tickets && !ticket_is_fresh(resumption->tickets[n])) {
-        n++;
+    for (size_t i = 0; i < resumption->n_tickets; i++) {
+        struct ticket *ticket = resumption->tickets[i];
+        if (ticket_is_fresh(ticket)) {
+            resumption->tickets[n++] = ticket;
+        } else {
+            ticket_free(ticket);
+        }
     }
-    drop_oldest(resumption, n);
+    resumption->n_tickets = n;
 }
 
 void resumption_forget(struct resumption *resumption)

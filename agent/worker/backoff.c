@@ -41,11 +41,6 @@ void backoff_reset(struct backoff *backoff)
     backoff->retry_ms = 0;
 }
 
-void backoff_wait(struct backoff *backoff, uint64_t until_ms)
-{
-    backoff->retry_ms = until_ms;
-}
-
 bool backoff_is_over(const struct backoff *backoff, uint64_t now_ms)
 {
     return now_ms >= backoff->retry_ms;

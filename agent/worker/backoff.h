@@ -23,9 +23,6 @@ void backoff_prove(struct backoff *backoff, uint64_t begun_ms);
 /* Forgets all. */
 void backoff_reset(struct backoff *backoff);
 
-/* Puts the next try off, which is no failure. */
-void backoff_wait(struct backoff *backoff, uint64_t until_ms);
-
 /* True when it may be tried. */
 bool backoff_is_over(const struct backoff *backoff, uint64_t now_ms);
 

@@ -19,9 +19,9 @@
 /* One for each endpoint. */
 struct racer {
     struct attempt *attempt; /* NULL: over, or not begun */
-    struct resumption
-        *resumption; /* a reference: what earlier sessions have left there; NULL: none */
-    bool is_second;  /* the first broke off over a ticket */
+    /* A reference: what earlier sessions have left there; NULL: none. */
+    struct resumption *resumption;
+    bool is_second; /* the first broke off over a ticket: none is offered */
 };
 
 struct dialer {
@@ -142,12 +142,10 @@ static void on_failed(void *ctx, struct attempt *attempt, const struct failure *
 
 static const struct attempt_events attempt_events = {on_established, on_failed};
 
-/* False when that failed at once, which was noted. */
-static bool begin(struct dialer *dialer, size_t i)
+static struct attempt *start(struct dialer *dialer, const struct endpoint *endpoint,
+                             struct failure *ret_failure)
 {
-    const struct endpoint *endpoint = endpoint_at(dialer, i);
     struct worker *worker = dialer->worker;
-    struct failure failure;
     const struct attempt_plan plan = {
         .loop = &worker->loop,
         .scratch = &worker->scratch,
@@ -157,7 +155,15 @@ static bool begin(struct dialer *dialer, size_t i)
         .events = &attempt_events,
         .ctx = dialer,
     };
-    struct attempt *attempt = attempt_start(&plan, endpoint, &failure);
+    return attempt_start(&plan, endpoint, ret_failure);
+}
+
+/* False when that failed at once, which was noted. */
+static bool begin(struct dialer *dialer, size_t i)
+{
+    const struct endpoint *endpoint = endpoint_at(dialer, i);
+    struct failure failure;
+    struct attempt *attempt = start(dialer, endpoint, &failure);
     if (attempt == NULL) {
         note_failure(dialer, &endpoint->addr, false, &failure);
         /* What this host lacks, it lacks for every address. */
@@ -168,7 +174,7 @@ static bool begin(struct dialer *dialer, size_t i)
     struct racer *racer = &dialer->racers[i];
     racer->attempt = attempt;
     racer->resumption = resumption_of(dialer, i);
-    if (racer->resumption != NULL) {
+    if (racer->resumption != NULL && !racer->is_second) {
         resumption_offer(racer->resumption, attempt_tls(attempt));
     }
     dialer->n_running++;

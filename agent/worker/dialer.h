@@ -27,10 +27,11 @@ struct dialer_events {
 struct dialer_plan {
     const struct service *service; /* must outlive the dialer */
     struct endpoints *endpoints;   /* a reference is taken */
-    size_t first;  /* turns the leading endpoints, as many as are addresses of one host and port
-                    * and so each other's equals; 0 leaves the order as it is */
-    bool is_ahead; /* of callers, whose handshakes come first */
-    uint64_t budget_ms; /* for TCP, over all attempts; each handshake has its own time */
+    uint64_t budget_ms;            /* for TCP, in all attempts; each handshake has its own time */
+    bool is_ahead;                 /* of callers, whose handshakes come first */
+    /* Turns the leading endpoints, as many as are addresses of one host and port and so each
+     * other's equals; 0 leaves the order as it is. */
+    size_t first;
     const struct dialer_events *events;
     void *ctx;
 };

@@ -63,7 +63,7 @@ void experience_note_close(struct experience *experience, uint64_t now_ms, uint6
         backoff_fail(&experience->backoff, now_ms);
     } else if (shorter < experience->max_age_ms) {
         experience->max_age_ms = shorter;
-        experience->grown_ms = now_ms;
+        experience->changed_ms = now_ms;
     }
 }
 
@@ -82,9 +82,9 @@ bool experience_is_lasting(uint64_t now_ms, uint64_t ready_ms)
 void experience_note_age(struct experience *experience, uint64_t now_ms, uint64_t born_ms)
 {
     uint64_t most = experience->service->prewarm_max_age_ms, age = experience->max_age_ms;
-    if (age < most && now_ms - experience->grown_ms >= GROW_AFTER * age) {
+    if (age < most && now_ms - experience->changed_ms >= GROW_AFTER * age) {
         experience->max_age_ms = clock_sooner(age + age / 16 + 1, most);
-        experience->grown_ms = now_ms;
+        experience->changed_ms = now_ms;
     }
     experience_note_proof(experience, born_ms);
 }
@@ -97,6 +97,26 @@ bool experience_encourage(struct experience *experience)
     backoff_reset(&experience->backoff);
     note_calm(experience);
     return true;
+}
+
+bool experience_may_try(const struct experience *experience, uint64_t now_ms)
+{
+    return backoff_is_over(&experience->backoff, now_ms);
+}
+
+uint64_t experience_retry_ms(const struct experience *experience)
+{
+    return experience->backoff.retry_ms;
+}
+
+bool experience_is_bad(const struct experience *experience)
+{
+    return experience->backoff.failures > 0;
+}
+
+bool experience_would_prove(const struct experience *experience, uint64_t born_ms)
+{
+    return born_ms > experience->backoff.failed_ms;
 }
 
 void experience_start_over(struct experience *experience)

@@ -14,7 +14,7 @@ struct experience {
     const struct service *service; /* borrowed */
     struct backoff backoff;
     uint64_t max_age_ms; /* the service's, or less, where the backend closes sooner */
-    uint64_t grown_ms;   /* when that was last made longer again */
+    uint64_t changed_ms; /* when that last changed */
     bool is_telling;     /* the first failure of a row was told */
     bool is_unwanted;    /* the backend ends sessions on which nothing is said */
 };
@@ -46,6 +46,15 @@ void experience_note_age(struct experience *experience, uint64_t now_ms, uint64_
 
 /* The backend has accepted another session: it is up. True when that is news. */
 bool experience_encourage(struct experience *experience);
+
+/* True when one more may be begun; when that is to be asked again, if it is not; and whether there
+ * was a failure since the last proof. */
+bool experience_may_try(const struct experience *experience, uint64_t now_ms);
+uint64_t experience_retry_ms(const struct experience *experience);
+bool experience_is_bad(const struct experience *experience);
+
+/* True when one that was begun then would prove that the failures are over. */
+bool experience_would_prove(const struct experience *experience, uint64_t born_ms);
 
 /* The backend is elsewhere: it may be well there. */
 void experience_start_over(struct experience *experience);

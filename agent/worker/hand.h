@@ -1,5 +1,6 @@
 /* A second hand for a loop: a thread that does one thing at a time while the loop goes on, and is
- * a little nicer than the loop's. All functions are for the loop's thread. */
+ * nicer than the loop's: where they share a processor, the loop comes first. All functions are for
+ * the loop's thread. */
 #pragma once
 
 #include <uv.h>
@@ -14,6 +15,6 @@ struct hand *hand_new(uv_loop_t *loop, void (*done)(void *ctx), void *ctx);
  * then the loop is kept alive. */
 void hand_do(struct hand *hand, void (*work)(void *ctx), void *work_ctx);
 
-/* Ends the thread, and waits for what it has in hand, of which `done` does not tell. Accepts NULL;
- * returns NULL. */
+/* Ends the thread, and waits for what it has begun, of which `done` does not tell; what it has not
+ * begun is not done. Accepts NULL; returns NULL. */
 struct hand *hand_free(struct hand *hand);

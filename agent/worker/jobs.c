@@ -152,6 +152,11 @@ struct job *jobs_add(struct jobs *jobs, struct job_turn turn, const struct job_p
     return job;
 }
 
+bool jobs_have_callers(const struct jobs *jobs)
+{
+    return !list_empty(&jobs->lanes[false]);
+}
+
 struct job *job_cancel(struct job *job)
 {
     if (job == NULL) {

@@ -1,10 +1,7 @@
 /* Long jobs of a worker, carried out by another thread while the loop goes on: one at a time, what
- * a caller waits for before what is done ahead of callers, and fair between services: each that has
- * jobs waiting gets its turn, however many another one has. All functions are for the loop's
- * thread.
- *
- * The thread is not one of libuv's pool: before 1.45 one that tells the loop of its end may be
- * preempted in the middle of that by the very loop, which then spins until the thread gets on. */
+ * a caller waits for before what is done ahead of callers, and in both fair between services: each
+ * that has jobs waiting gets its turn, however many another one has. All functions are for the
+ * loop's thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,16 +33,19 @@ struct job_plan {
 /* Returns NULL when memory is out. The loop must outlive it. */
 struct jobs *jobs_new(uv_loop_t *loop);
 
-/* Waits for the job that runs, and frees it. None but a cancelled one may be left. Accepts NULL;
+/* Waits for the job that runs, if there is one, which is discarded; none may wait. Accepts NULL;
  * returns NULL. */
 struct jobs *jobs_free(struct jobs *jobs);
 
-/* Adds a job. Neither `done` nor `discard` is called before this
- * returns; `work` may be under way by then. The plan must outlive the job. Returns NULL, with errno
- * set and `ctx` still the caller's: EAGAIN when too many of the service wait already, EBUSY when
- * too many of all services do, ENOMEM or EMFILE when there is nothing to make it with. */
+/* Adds a job. Neither `done` nor `discard` is called before this returns; `work` may be under way
+ * by then. The plan must outlive the job. Returns NULL, with errno set and `ctx` still the
+ * caller's: EAGAIN when too many of the service wait already, EBUSY when too many of all services
+ * do, else what this host lacks: ENOMEM, EMFILE or ENFILE. */
 struct job *jobs_add(struct jobs *jobs, struct job_turn turn, const struct job_plan *plan,
                      void *ctx);
+
+/* True while jobs wait that are not ahead of callers. */
+bool jobs_have_callers(const struct jobs *jobs);
 
 /* Takes out a job that waits; one that runs is left to end, and its result is thrown away. `done`
  * is not called any more; `discard` is, at once or as soon as the thread does not use the context.

@@ -1,5 +1,6 @@
 #include "worker/spare.h"
 
+#include "base/clock.h"
 #include "net/socket.h"
 #include "tls/peer.h"
 #include "worker/deadline.h"
@@ -146,8 +147,7 @@ static void on_settled(void *ctx)
 
 static uint64_t settle_ms(const struct service *service)
 {
-    uint64_t part = service->prewarm_max_age_ms / SETTLE_PART;
-    return part < SETTLE_MS ? part : SETTLE_MS;
+    return clock_sooner(service->prewarm_max_age_ms / SETTLE_PART, SETTLE_MS);
 }
 
 static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
@@ -179,37 +179,42 @@ static void on_dial_lost(void *ctx, const struct failure *failure, const struct 
     spare->events->lost(spare->ctx, spare, failure);
 }
 
+static struct spare *make(struct worker *worker, const struct service *service)
+{
+    struct spare *spare = calloc(1, sizeof(*spare));
+    if (spare == NULL) {
+        return NULL;
+    }
+    list_init(&spare->link);
+    spare->worker = worker;
+    spare->service = service;
+    spare->born_ms = uv_now(&worker->loop);
+    spare->settling = deadline_new(&worker->loop, on_settled, spare);
+    return spare->settling != NULL ? spare : spare_free(spare);
+}
+
 struct spare *spare_start(struct worker *worker, const struct service *service,
                           struct endpoints *endpoints, size_t first,
                           const struct spare_events *events, void *ctx, struct failure *ret_failure)
 {
     static const struct dialer_events dialing = {on_won, on_dial_lost};
     struct addr addr;
-    struct spare *spare = calloc(1, sizeof(*spare));
+    struct spare *spare = make(worker, service);
     if (spare == NULL) {
         failure_set(ret_failure, REASON_internal, "out of memory");
         return NULL;
     }
-    list_init(&spare->link);
-    spare->worker = worker;
-    spare->service = service;
-    spare->events = events;
-    spare->ctx = ctx;
-    spare->born_ms = uv_now(&worker->loop);
-    spare->settling = deadline_new(&worker->loop, on_settled, spare);
-    if (spare->settling == NULL) {
-        failure_set(ret_failure, REASON_internal, "out of memory");
-        return spare_free(spare);
-    }
     const struct dialer_plan plan = {
         .service = service,
         .endpoints = endpoints,
-        .first = first,
-        .is_ahead = true,
         .budget_ms = service->connect_timeout_ms,
+        .is_ahead = true,
+        .first = first,
         .events = &dialing,
         .ctx = spare,
     };
+    spare->events = events;
+    spare->ctx = ctx;
     spare->dialer = dialer_start(worker, &plan, ret_failure, &addr);
     return spare->dialer != NULL ? spare : spare_free(spare);
 }

@@ -48,6 +48,11 @@ void trickle_add(struct trickle *trickle, struct list *item)
     list_append(&trickle->waiting, item);
 }
 
+bool trickle_is_empty(const struct trickle *trickle)
+{
+    return list_empty(&trickle->waiting);
+}
+
 struct trickle *trickle_free(struct trickle *trickle)
 {
     if (trickle == NULL) {

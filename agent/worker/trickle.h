@@ -4,6 +4,8 @@
 
 #include "base/list.h"
 
+#include <stdbool.h>
+
 #include <uv.h>
 
 /* Items in a turn: at some 40 microseconds for each session that is closed, half a millisecond. */
@@ -17,6 +19,8 @@ struct trickle *trickle_new(uv_loop_t *loop, void (*act)(struct list *item));
 
 /* Adds an item behind those that wait; none is worked on before this returns. */
 void trickle_add(struct trickle *trickle, struct list *item);
+
+bool trickle_is_empty(const struct trickle *trickle);
 
 /* Works on all that still wait, and frees it. Accepts NULL; returns NULL. */
 struct trickle *trickle_free(struct trickle *trickle);

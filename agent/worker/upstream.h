@@ -14,13 +14,12 @@ struct upstream {
     struct watch *watch;
     struct tls *tls;
     struct buf unsent;
-    bool is_held; /* `unsent` has not been offered to the kernel yet: it takes along what comes next
-                   */
+    bool is_held;     /* `unsent` was not offered to the kernel yet: it goes with what comes next */
     bool is_counted;  /* the backend has accepted us, which was counted as a handshake */
     struct buf early; /* plaintext that came before there was a caller to have it */
     struct addr addr;
-    struct resumption
-        *resumption; /* a reference: where what the session leaves goes; may be NULL */
+    /* A reference: where what the session leaves goes; may be NULL. */
+    struct resumption *resumption;
 };
 
 /* Sends `flight` behind what is unsent or was held, keeps what the kernel does not take, and leaves
@@ -41,8 +40,7 @@ bool upstream_is_blocked(const struct upstream *upstream);
 int upstream_flush(struct upstream *upstream);
 
 /* Takes what the backend sent, decrypts it into `plain`, as tls_read(), and keeps what it leaves
- * for sessions to come; a session that the backend refuses leaves nothing, nor do those before it.
- */
+ * for sessions to come; one that the backend refuses leaves nothing, nor do those before it. */
 enum tls_status upstream_read(struct upstream *upstream, struct tls_input *in, struct buf *out,
                               uint8_t *plain, size_t size, size_t *ret_len);
 

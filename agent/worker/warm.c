@@ -18,6 +18,9 @@
 /* Then the others wait their turn. */
 #define TURN_MS 200
 
+/* After which sessions that are being closed have given descriptors back. */
+#define MOMENT_MS 10
+
 /* How often demand is looked at while there is some, and whether all is well again. */
 #define LOOK_MS 1000
 
@@ -34,6 +37,7 @@ struct warm {
     struct deadline *look; /* the next time that something is to be done */
     bool has_made;         /* one that became ready: until then one goes ahead */
     bool is_due;           /* `look` is set to the next turn */
+    uint64_t put_off_ms;   /* none is begun before, for want of descriptors */
 };
 
 static uint64_t now_of(const struct warm *warm)
@@ -41,9 +45,19 @@ static uint64_t now_of(const struct warm *warm)
     return uv_now(&warm->worker->loop);
 }
 
+static uint64_t later(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms > b_ms ? a_ms : b_ms;
+}
+
 static void bump(_Atomic(uint64_t) *count)
 {
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+}
+
+static bool is_short(const struct warm *warm, size_t target)
+{
+    return warm->n_ready + warm->n_making < target;
 }
 
 /* At the next turn, however often it is asked for. */
@@ -143,19 +157,27 @@ static size_t target_of(struct warm *warm)
 
 static uint64_t end_of(const struct warm *warm, const struct spare *spare)
 {
-    uint64_t oldest = spare_born_ms(spare) + warm->experience.max_age_ms;
-    return spare_until_ms(spare) < oldest ? spare_until_ms(spare) : oldest;
+    return clock_sooner(spare_until_ms(spare), spare_born_ms(spare) + warm->experience.max_age_ms);
+}
+
+static bool is_old(const struct warm *warm, const struct spare *spare)
+{
+    return now_of(warm) >= end_of(warm, spare);
+}
+
+static bool is_over(const struct warm *warm, const struct spare *spare)
+{
+    return is_old(warm, spare) || !spare_is_current(spare);
 }
 
 static void drop_aged(struct warm *warm)
 {
     LIST_EACH_SAFE (link, &warm->ready) {
         struct spare *spare = spare_of(link);
-        bool is_old = now_of(warm) >= end_of(warm, spare);
-        if (is_old) {
+        if (is_old(warm, spare)) {
             experience_note_age(&warm->experience, now_of(warm), spare_born_ms(spare));
         }
-        if (is_old || !spare_is_current(spare)) {
+        if (is_over(warm, spare)) {
             drop_ready(warm, spare, &warm->service->account->warm.aged);
         }
     }
@@ -179,26 +201,40 @@ static bool is_probing(const struct warm *warm)
 {
     bool has_one = warm->n_making > 0;
     LIST_EACH (link, &warm->ready) {
-        has_one |= spare_born_ms(spare_of(link)) > warm->experience.backoff.failed_ms;
+        has_one |= experience_would_prove(&warm->experience, spare_born_ms(spare_of(link)));
     }
-    return warm->experience.backoff.failures > 0 && has_one;
+    return experience_is_bad(&warm->experience) && has_one;
+}
+
+/* Where callers wait for signatures, one for nobody would wait until they have theirs. */
+static bool must_yield(const struct warm *warm)
+{
+    return profile_signs_slowly(warm->service->profile) && jobs_have_callers(warm->worker->jobs);
 }
 
 static bool may_make(const struct warm *warm)
 {
     return warm->endpoints != NULL && warm->endpoints->n > 0 && !warm->worker->draining &&
-           backoff_is_over(&warm->experience.backoff, now_of(warm)) &&
+           now_of(warm) >= warm->put_off_ms && !must_yield(warm) &&
+           experience_may_try(&warm->experience, now_of(warm)) &&
            warm->n_making < (warm->has_made ? MAKING_MAX : 1) &&
            warm->worker->n_spares_begun < MAKING_ALL_MAX && !is_probing(warm);
 }
 
+/* The other half is for callers. Sessions that are leaving may make room in a moment. */
+static bool has_descriptor(struct warm *warm)
+{
+    const struct worker *worker = warm->worker;
+    bool has_one = worker_has_descriptor(worker->most_fds / 2);
+    if (!has_one) {
+        bool is_moving = worker->leaving != NULL && !trickle_is_empty(worker->leaving);
+        warm->put_off_ms = now_of(warm) + (is_moving ? MOMENT_MS : LOOK_MS);
+    }
+    return has_one;
+}
+
 static void make_one(struct warm *warm)
 {
-    if (!worker_has_descriptor(warm->worker->most_fds / 2)) {
-        backoff_wait(&warm->experience.backoff,
-                     now_of(warm) + LOOK_MS); /* the others are for callers */
-        return;
-    }
     static const struct spare_events events = {on_ready, on_lost};
     struct failure failure;
     struct spare *spare = spare_start(warm->worker, warm->service, warm->endpoints, warm->turn++,
@@ -213,6 +249,19 @@ static void make_one(struct warm *warm)
     warm->worker->n_spares_begun++;
 }
 
+/* When one that is missing may be begun. */
+static uint64_t retry_of(const struct warm *warm)
+{
+    uint64_t now = now_of(warm), at = warm->put_off_ms;
+    if (!experience_may_try(&warm->experience, now)) {
+        at = later(at, experience_retry_ms(&warm->experience));
+    }
+    if (warm->worker->n_spares_begun >= MAKING_ALL_MAX || must_yield(warm)) {
+        at = later(at, now + backoff_jitter(TURN_MS, 50));
+    }
+    return at > now ? at : UINT64_MAX; /* who is being made will tell */
+}
+
 /* Nothing is to be done for a service that nobody calls. */
 static void set_look(struct warm *warm, size_t target)
 {
@@ -220,15 +269,11 @@ static void set_look(struct warm *warm, size_t target)
     LIST_EACH (link, &warm->ready) {
         at = clock_sooner(at, end_of(warm, spare_of(link)));
     }
-    if (warm->n_ready + warm->n_making < target &&
-        !backoff_is_over(&warm->experience.backoff, now)) {
-        at = clock_sooner(at, warm->experience.backoff.retry_ms);
+    if (is_short(warm, target)) {
+        at = clock_sooner(at, retry_of(warm));
     }
-    if (target > 0 && (warm->service->prewarm_auto || warm->experience.backoff.failures > 0)) {
+    if (target > 0 && (warm->service->prewarm_auto || experience_is_bad(&warm->experience))) {
         at = clock_sooner(at, now + LOOK_MS);
-    }
-    if (warm->n_ready + warm->n_making < target && warm->worker->n_spares_begun >= MAKING_ALL_MAX) {
-        at = clock_sooner(at, now + backoff_jitter(TURN_MS, 50));
     }
     if (at != UINT64_MAX) {
         deadline_set(warm->look, at > now ? at - now : 0);
@@ -254,7 +299,7 @@ static void on_look(void *ctx)
     look_for_proof(warm);
     drop_aged(warm);
     drop_surplus(warm, most_of(warm, target));
-    while (warm->n_ready + warm->n_making < target && may_make(warm)) {
+    while (is_short(warm, target) && may_make(warm) && has_descriptor(warm)) {
         make_one(warm);
     }
     set_look(warm, target);
@@ -315,7 +360,7 @@ bool warm_take(struct warm *warm, struct upstream *ret_upstream)
     look_soon(warm);
     while (!list_empty(&warm->ready)) {
         struct spare *spare = spare_of(warm->ready.next);
-        if (now_of(warm) >= end_of(warm, spare) || !spare_is_current(spare)) {
+        if (is_over(warm, spare)) {
             drop_ready(warm, spare, &counts->aged);
         } else if (!spare_is_open(spare)) {
             drop_ready(warm, spare, &counts->closed);

@@ -4,7 +4,7 @@
  * The descriptors of a loop share an epoll set of their own beside libuv's: uv_poll_t costs two
  * system calls for each change of what is wanted, the first of which fails, and four for each new
  * descriptor. Here a change costs one, and none when less is wanted than before. The set is found
- * by the loop's `data`, which is not for anything else. */
+ * by the loop's `data`, which is NULL before, and not for anything else. */
 #pragma once
 
 #include <uv.h>

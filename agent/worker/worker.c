@@ -5,7 +5,10 @@
  * services' accounts. Whatever the control thread wants done, it leaves there and rings the bell,
  * an uv_async_t; the letters are read first, then the flags, so that what was sent before a flag
  * was set is done before it. Services, endpoints and profiles are immutable and reference-counted:
- * a connection keeps what it began with. Nothing here waits for a lock, for DNS or for a file. */
+ * a connection keeps what it began with. Nothing here waits for a lock, for DNS or for a file.
+ *
+ * A handshake that signs slowly is lent to the worker's second hand (jobs.h), and touched by nobody
+ * else until it is back; only the worker's end waits for that. */
 #include "worker/worker.h"
 
 #include "base/log.h"

@@ -715,23 +715,28 @@ def test_a_reload_replaces_them(hop, serve):
 
 def test_one_with_something_unread_is_closed_in_order(hop, serve):
     """Behind a greeting nothing is read before there is a caller."""
-    said = threading.Event()
+    go_on, said = threading.Event(), threading.Event()
 
     class Talkative(Host):
         greeting = b"220 ready\r\n"
 
         def talk(self, connection):
-            if not said.is_set():
+            if not go_on.is_set():
                 connection.write(self.greeting)
-                while not unread(connection.session.peer[1], self.port):
-                    connection.write(b"220 still ready\r\n")
+                assert go_on.wait(HANG)
+                connection.write(self.greeting)
                 said.set()
             super().talk(connection)
 
+    def lies_there():
+        return unread(backend.sessions[0].peer[1], backend.port)
+
     backend = serve(kind=Talkative)
     link = hop(backend, prewarm=1)
-    assert said.wait(HANG)
     link.wait_ready(1)
+    wait_for(lambda: lies_there() == 0, what="the greeting to be read")
+    go_on.set()
+    assert said.wait(HANG) and lies_there() > 0
     link.post()
     assert backend.ends(1) == ["close_notify"]
 

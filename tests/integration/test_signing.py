@@ -19,6 +19,7 @@ from harness.net import (
     connect,
     expect_reset,
     free_port,
+    is_readable,
     recv_exact,
     reset,
     wait_for,
@@ -97,7 +98,8 @@ class Rig(Live):
     """An agent with one worker: behind `rsa` and `larger` an RSA key is asked for, behind `ec` one
     of another kind, and behind `plain` none. No session is resumed, unless a test says so."""
 
-    def __init__(self, start, socket, environment, ca, identities, backends, keys):
+    def __init__(self, start, socket, environment, ca, identities, backends, keys, own):
+        self._own = own
         self.backends, self._ports = backends, {name: free_port() for name in backends}
         self._identities, self._ca, self._keys = identities, ca, keys
         self._status = f"unix:{socket}"
@@ -114,7 +116,7 @@ class Rig(Live):
             ),
             *(
                 service(name, port, self.backends[name].port, self._ca,
-                        certificate=names[name], **keys)
+                        certificate=names[name], **{**keys, **self._own.get(name, {})})
                 for name, port in self._ports.items()
             ),
             agent={"status": self._status, "log_level": "debug"},
@@ -131,12 +133,12 @@ class Rig(Live):
 @pytest.fixture
 def rig(held, start, short_path, ca, leaf, rsa, larger_rsa, gateway):
     """rig(KEY=value…) starts the agent; `tls` is the backends' version, `in_pieces` has them heard
-    piecemeal, the rest is for services.
+    piecemeal, the rest is for services, `own` for each by its name.
     Whatever a test has left, in the end none of its signatures waits."""
     identities = {"rsa": rsa, "larger": larger_rsa, "ec": gateway}
     with contextlib.ExitStack() as running:
 
-        def make(tls=None, in_pieces=False, **keys):
+        def make(tls=None, in_pieces=False, own=None, **keys):
             backends = {
                 name: running.enter_context(
                     TlsBackend(echo, leaf, None if name == "plain" else ca, tls=tls)
@@ -149,7 +151,9 @@ def rig(held, start, short_path, ca, leaf, rsa, larger_rsa, gateway):
                     for name, backend in backends.items()
                 }
             socket = short_path / "status.sock"
-            return Rig(start, socket, held.environment(), ca, identities, backends, keys)
+            return Rig(
+                start, socket, held.environment(), ca, identities, backends, keys, own or {}
+            )
 
         yield make
         held.release()
@@ -261,6 +265,30 @@ def test_a_service_does_not_wait_for_all_of_another(rig, held):
                 held.wait_count(begun + 1)
             held.release()
             say(sock)
+
+
+def test_a_caller_does_not_wait_for_sessions_that_nobody_waits_for(rig, held):
+    """Not even for those of the same service that were begun first."""
+    ahead = 20
+    link = rig(own={"larger": {"prewarm": ahead}})
+    held.wait_count(ahead)
+    wait_for(lambda: link.service("larger")["warm"]["ready"] == ahead, what="them to be ready")
+    held.hold()
+    with contextlib.ExitStack() as crowd:
+        for _ in range(ahead):
+            say(crowd.enter_context(link.call("larger")))
+        held.wait_count(ahead + AT_ONCE)
+        link.backends["larger"].wait_sessions(2 * ahead)
+        with link.call("larger") as sock:
+            sock.sendall(b"hello")
+            link.backends["larger"].wait_sessions(2 * ahead + 1)
+            while not is_readable(sock):
+                begun = held.count()
+                assert begun < ahead + ahead // 2
+                held.let(1)
+                held.wait_count(begun + 1)
+            assert recv_exact(sock, 5) == b"hello"
+            held.release()
 
 
 def test_a_caller_leaves_while_it_is_signed_for(rig, held):

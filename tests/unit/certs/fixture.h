@@ -185,15 +185,12 @@ static inline void fixture_add(const char *path, const struct fixture_cert *made
     gnutls_free(pem.data);
 }
 
-/* Writes the key as PKCS#8, encrypted if there is a password, mode 0600. */
-static inline void fixture_write_key(const char *path, const struct fixture_cert *made,
-                                     const char *password)
+/* Writes the key as PKCS#8, mode 0600. */
+static inline void fixture_write_key(const char *path, const struct fixture_cert *made)
 {
     gnutls_datum_t pem;
-    fixture_ok(gnutls_x509_privkey_export2_pkcs8(made->key, GNUTLS_X509_FMT_PEM, password,
-                                                 password != NULL ? GNUTLS_PKCS_PBES2_AES_256
-                                                                  : GNUTLS_PKCS_PLAIN,
-                                                 &pem));
+    fixture_ok(gnutls_x509_privkey_export2_pkcs8(made->key, GNUTLS_X509_FMT_PEM, NULL,
+                                                 GNUTLS_PKCS_PLAIN, &pem));
     fixture_write(path, "w", pem.data, pem.size);
     gnutls_free(pem.data);
     assert_int_equal(chmod(path, 0600), 0);

@@ -146,7 +146,7 @@ static void openssl_s_pss_is_understood(void **state)
     struct crl_file file;
     (void)unlink("rsa.crt");
     fixture_add("rsa.crt", &made.rsa);
-    fixture_write_key("rsa.key", &made.rsa, NULL);
+    fixture_write_key("rsa.key", &made.rsa);
     fixture_write_text("ca.cnf", "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ndefault_md=sha256\n"
                                  "default_crl_days=1\ncrlnumber=number\n");
     static const char *const salts[] = {"max", "digest", "20", "0"};
@@ -212,7 +212,7 @@ static void make_with(const char *extensions)
     char text[512];
     (void)unlink("rsa.crt");
     fixture_add("rsa.crt", &made.rsa);
-    fixture_write_key("rsa.key", &made.rsa, NULL);
+    fixture_write_key("rsa.key", &made.rsa);
     snprintf(text, sizeof(text),
              "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=1\n"
              "crlnumber=number\ncrl_extensions=e\n[e]\n%s\n[p]\nfullname=URI:http://crl.test/1\n"

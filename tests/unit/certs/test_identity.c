@@ -29,7 +29,7 @@ static void make_pair(const char *name, struct fixture_spec spec)
     snprintf(path, sizeof(path), "%s.crt", name);
     fixture_add(path, &made);
     snprintf(path, sizeof(path), "%s.key", name);
-    fixture_write_key(path, &made, NULL);
+    fixture_write_key(path, &made);
     fixture_release(&made);
 }
 
@@ -45,7 +45,7 @@ static void make_chain(void)
     fixture_add("inter.crt", &inter);
     fixture_add("namesake.crt", &other);
     fixture_add("leaf.crt", &leaf);
-    fixture_write_key("leaf.key", &leaf, NULL);
+    fixture_write_key("leaf.key", &leaf);
     fixture_run("cat leaf.crt inter.crt >chain.crt; cat chain.crt root.crt >with-root.crt;"
                 "cat inter.crt leaf.crt >reversed.crt; cat leaf.crt root.crt inter.crt >mixed.crt;"
                 "cat leaf.crt namesake.crt >namesake-chain.crt; cat leaf.crt leaf.crt >twice.crt;"

@@ -101,7 +101,7 @@ static void make_certificates(void)
     fixture_add("inner.crt", &inner);
     fixture_add("leaf.crt", &leaf);
     fixture_add("stranger.crt", &stranger);
-    fixture_write_key("leaf.key", &leaf, NULL);
+    fixture_write_key("leaf.key", &leaf);
 }
 
 /* A file of one certificate, of its own name. */
@@ -113,7 +113,7 @@ static void export_one(const char *name, struct fixture_spec spec)
     snprintf(path, sizeof(path), "%s.crt", name);
     fixture_add(path, &made);
     snprintf(path, sizeof(path), "%s.key", name);
-    fixture_write_key(path, &made, NULL);
+    fixture_write_key(path, &made);
     snprintf(command, sizeof(command),
              "openssl pkcs12 -export -in %s.crt -inkey %s.key -passout pass:secret -out %s.pfx",
              name, name, name);

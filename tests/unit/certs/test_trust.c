@@ -32,7 +32,7 @@ static int make_files(void **state)
     fixture_add("future.crt", &future);
     fixture_add("leaf.crt", &leaf);
     fixture_add("v1.crt", &first);
-    fixture_write_key("root.key", &root, NULL);
+    fixture_write_key("root.key", &root);
     fixture_run("cat root.crt v1.crt root.crt >several.crt");
     fixture_run("cat root.crt root.key >with-key.crt");
     fixture_run("(cat root.crt; sed 's/^M/!/' v1.crt; cat old.crt) >broken.crt");

@@ -46,7 +46,7 @@ static inline struct identity *load_identity(const char *name, const struct fixt
     struct problems *problems = problems_new();
     (void)unlink("client.crt");
     fixture_add("client.crt", &made);
-    fixture_write_key("client.key", &made, NULL);
+    fixture_write_key("client.key", &made);
     struct identity *identity =
         identity_load(&(struct identity_source){.cert = "client.crt", .key = "client.key"},
                       problems);

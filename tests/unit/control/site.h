@@ -19,7 +19,7 @@ static inline void site_write_identity(const char *cert, const char *key)
     struct fixture_cert made = fixture_make((struct fixture_spec){.cn = "gw", .issuer = &site_ca});
     (void)unlink(cert);
     fixture_add(cert, &made);
-    fixture_write_key(key, &made, NULL);
+    fixture_write_key(key, &made);
     fixture_release(&made);
 }
 

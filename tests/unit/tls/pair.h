@@ -81,7 +81,7 @@ static inline void pair_make_files(struct pair *pair, const struct pair_spec *sp
     fixture_add("ca.crt", spec->trusts_namesake ? &namesake : &pair->ca);
     fixture_release(&namesake);
     fixture_add("client.crt", &pair->client_cert);
-    fixture_write_key("client.key", &pair->client_cert, NULL);
+    fixture_write_key("client.key", &pair->client_cert);
     if (spec->add_files != NULL) {
         spec->add_files(pair);
     }

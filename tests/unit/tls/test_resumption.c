@@ -518,7 +518,7 @@ static void take_rsa_key(struct pair *pair)
         .cn = "gateway", .issuer = &pair->ca, .algorithm = GNUTLS_PK_RSA, .bits = 2048});
     assert_int_equal(unlink("client.crt"), 0);
     fixture_add("client.crt", &pair->client_cert);
-    fixture_write_key("client.key", &pair->client_cert, NULL);
+    fixture_write_key("client.key", &pair->client_cert);
 }
 
 /* How often the handshake stopped until it was complete. */

@@ -57,16 +57,6 @@ static void test_what_is_older_than_the_failure_proves_nothing(void **state)
     assert_int_equal(backoff.failures, 0);
 }
 
-static void test_a_wait_is_no_failure(void **state)
-{
-    struct backoff backoff = {0};
-    (void)state;
-    backoff_wait(&backoff, START + 1000);
-    assert_false(backoff_is_over(&backoff, START + 999));
-    assert_true(backoff_is_over(&backoff, START + 1000));
-    assert_int_equal(backoff.failures, 0);
-}
-
 static void test_a_reset_forgets(void **state)
 {
     struct backoff backoff = {0};
@@ -100,7 +90,6 @@ int main(void)
         cmocka_unit_test(test_pauses_double_up_to_a_limit),
         cmocka_unit_test(test_those_that_fail_together_count_once),
         cmocka_unit_test(test_what_is_older_than_the_failure_proves_nothing),
-        cmocka_unit_test(test_a_wait_is_no_failure),
         cmocka_unit_test(test_a_reset_forgets),
         cmocka_unit_test(test_jitter_stays_within_its_share),
     };

@@ -211,7 +211,7 @@ static void test_the_threads_are_nicer_than_the_loop(void **state)
     run_out(rig);
     int theirs = atomic_load(&rig->most_nice);
     assert_true(theirs > own || own == 19);
-    assert_true(theirs <= own + 15); /* however often they have worked */
+    assert_true(theirs <= own + 10); /* however often they have worked */
     assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
 }
 

@@ -10,7 +10,7 @@
 
 static uint8_t plain[4 * TLS_RECORD_MAX];
 
-/* By how much the clocks of this program are ahead. */
+/* By how much clock_gettime() is ahead of time(). */
 static time_t skew_s;
 
 int clock_gettime(clockid_t clock, struct timespec *ret_now)
