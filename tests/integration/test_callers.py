@@ -55,6 +55,7 @@ def test_connects_and_leaves_600_times(relay, leaf, ca, leave):
             assert recv_exact(sock, 10) == b"still here"
 
 
+@pytest.mark.memory
 def test_comes_and_goes_600_times(relay, leaf, ca):
     """One after the other, so that nothing is kept for a peak: memory is flat to the page."""
     with TlsBackend(echo, leaf, ca) as backend:
@@ -183,6 +184,7 @@ class Gate:
         self.backend.__exit__(*args)
 
 
+@pytest.mark.memory
 @pytest.mark.parametrize("size", [10, 16 * MIB])
 def test_sends_before_tls_is_up(relay, leaf, ca, size):
     """What comes early waits, in a bounded place and in order, and leaves when the backend has

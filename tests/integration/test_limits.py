@@ -148,6 +148,7 @@ def test_out_of_descriptors_callers_wait_for_others_to_leave(tight):
     assert {line["reason"] for line in ended} == {"ok"}
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(bool(sanitizer()), reason="a sanitizer's shadow memory has no place in it")
 def test_out_of_memory(relay, leaf, ca):
     """Memory for some connections and not for others."""
@@ -168,6 +169,7 @@ def test_out_of_memory(relay, leaf, ca):
         wait_for(lambda: can_exchange(link), what="an exchange after the drought")
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(bool(sanitizer()), reason="a sanitizer's allocator has its own figures")
 def test_an_idle_connection_holds_little_memory(relay, leaf, ca):
     """GnuTLS's session is 11 KiB; buffers that are not in use are not there."""

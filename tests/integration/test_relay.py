@@ -617,6 +617,7 @@ def settled(count):
     return last
 
 
+@pytest.mark.memory
 def expect_flat(agent, before_kib):
     """A sanitizer's allocator keeps what was freed: only plain builds are held to the figure."""
     if not sanitizer():
@@ -679,6 +680,7 @@ def test_a_backend_that_never_reads_stops_the_caller(relay, leaf, ca):
         link.ended(reason="ok")
 
 
+@pytest.mark.memory
 def test_fifty_callers_that_never_read(relay, leaf, ca):
     """Memory is bounded for each connection, not only for one."""
     flood = Flood()

@@ -1084,6 +1084,7 @@ def test_systemd_is_told_of_the_end_of_a_reload_that_is_cut(live, write, ca, gat
 # When it is asked at an awkward time
 
 
+@pytest.mark.memory
 def test_a_storm_of_signals_is_coalesced(live, write, two, ca):
     port = free_port()
 
@@ -1189,6 +1190,7 @@ def test_what_the_backend_refuses_is_refused(live, write, backend, ca, other_ca)
     assert link.apply(write(own))["unchanged"] == 1
 
 
+@pytest.mark.memory
 def test_nothing_leaks(live, write, backend, ca, short_path):
     """Reloads that are applied, and those that are refused at the last step."""
     taken = free_port()

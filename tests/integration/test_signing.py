@@ -379,6 +379,7 @@ def test_only_so_many_wait(rig, held):
             say(sock)
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(bool(sanitizer()), reason="a sanitizer's shadow memory has no place in it")
 def test_out_of_memory(rig):
     """What a crowd has left to one thread's heap is of no use to another's."""
