@@ -427,7 +427,7 @@ def test_the_link_delays_the_first_packet_too(tmp_path):
 
 
 def run_bench(tmp_path, *options):
-    command = [BENCH / "run", "--quick", "--agent", program(), *options]
+    command = [BENCH / "run", "--agent", program(), *options]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -438,7 +438,8 @@ def test_a_quick_run(tmp_path):
     made = [tmp_path / "figures.json", tmp_path / "plot.svg"]
     only = "keep-alive/1/100,connect/full/p256,bulk/upload"
     with run_bench(
-        tmp_path, "--only", only, "--programs", "mtls-agent", "--json", made[0], "--svg", made[1]
+        tmp_path, "--quick", "--only", only, "--programs", "mtls-agent",
+        "--json", made[0], "--svg", made[1],
     ) as run:
         output, errors = run.communicate(timeout=120)
     assert run.returncode == 0, errors
@@ -456,21 +457,24 @@ def test_a_quick_run(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path, number):
-    with run_bench(tmp_path, "--only", "bulk/*", "--programs", "mtls-agent") as run:
+    """In the middle of a row that would go on for an hour."""
+    only = ["--only", "bulk/*", "--programs", "mtls-agent", "--seconds", "3600"]
+    with run_bench(tmp_path, *only) as run:
         mine = f"{tmp_path}/mtls-agent-bench-"
-        wait_for(lambda: processes_with("/load\0bulk"), 60, "the load")
+        wait_for(lambda: processes_with(mine, "/load\0bulk"), 60, "the load")
         run.send_signal(number)
         run.communicate(timeout=30)
     assert run.returncode == 128 + number
     assert not processes_with(mine) and not list(tmp_path.iterdir())
 
 
-def processes_with(text):
-    """The processes that name this on their command line."""
+def processes_with(*texts):
+    """The processes that name all of this on their command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if text in path.read_text(errors="replace"):
+            line = path.read_text(errors="replace")
+            if all(text in line for text in texts):
                 found.append(path.parent.name)
         except OSError:
             pass
