@@ -430,8 +430,14 @@ def run_bench(tmp_path, *options):
     command = [BENCH / "run", "--agent", program(), *options]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=environment, preexec_fn=heed_interrupts,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
+
+
+def heed_interrupts():
+    """Also where a shell runs the tests in its background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_quick_run(tmp_path):
