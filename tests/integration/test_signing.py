@@ -16,12 +16,14 @@ from harness.backends import Backend, TlsBackend, echo
 from harness.live import Live
 from harness.net import (
     HANG,
+    acknowledged,
     connect,
     expect_reset,
     free_port,
     is_readable,
     recv_exact,
     reset,
+    unread,
     wait_for,
 )
 from harness.signatures import Signatures
@@ -177,6 +179,14 @@ def made(held):
     return [entry for entry in held.made() if entry[1] in ("worker", "worker-hand")]
 
 
+def wait_to_be_signed(backend, count=1):
+    """Waits until the agent has read all that comes before its signature, in the last of so many
+    connections: more than 500 bytes, with a certificate."""
+    session = backend.wait_sessions(count)[count - 1]
+    wait_for(lambda: acknowledged(session.sock) > 500, what="the backend's flight")
+    wait_for(lambda: unread(session.peer[1], backend.port) == 0, what="the agent to read it")
+
+
 def ended(rig, count=1, **fields):
     return rig.agent.wait_logs(count, msg="connection ended", **fields)
 
@@ -258,6 +268,7 @@ def test_a_service_does_not_wait_for_all_of_another(rig, held):
         link.backends["rsa"].wait_sessions(CROWD)
         held.wait_count(AT_ONCE)
         with link.call("larger") as sock:
+            wait_to_be_signed(link.backends["larger"])
             while held.count("rsa3072") == 0:
                 assert held.count("rsa2048") < CROWD // 2
                 begun = held.count()
@@ -281,7 +292,7 @@ def test_a_caller_does_not_wait_for_sessions_that_nobody_waits_for(rig, held):
         link.backends["larger"].wait_sessions(2 * ahead)
         with link.call("larger") as sock:
             sock.sendall(b"hello")
-            link.backends["larger"].wait_sessions(2 * ahead + 1)
+            wait_to_be_signed(link.backends["larger"], 2 * ahead + 1)
             while not is_readable(sock):
                 begun = held.count()
                 assert begun < ahead + ahead // 2

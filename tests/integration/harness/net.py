@@ -88,6 +88,11 @@ def unread(port, peer_port):
     return None
 
 
+def acknowledged(sock):
+    """How many bytes the kernel of a TCP connection's other end has taken."""
+    return int.from_bytes(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)[120:], "little")
+
+
 def is_readable(sock, seconds=0):
     """True when something, or an end, comes within `seconds`. select() would stop at 1024 files."""
     return _poll(sock, select.POLLIN, seconds)
