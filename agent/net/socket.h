@@ -43,8 +43,7 @@ bool socket_has_hung_up(int fd);
 ssize_t socket_send(int fd, const void *bytes, size_t len);
 ssize_t socket_recv(int fd, void *bytes, size_t size);
 
-/* socket_send() for the last piece of a stream, whose end follows at once: both go in one segment.
- */
+/* socket_send() for the last piece of a stream, whose end follows at once, in the same segment. */
 ssize_t socket_send_last(int fd, const void *bytes, size_t len);
 
 /* True for the errno of an operation that would have to wait. */

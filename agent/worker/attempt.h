@@ -26,9 +26,8 @@ struct attempt_events {
 struct attempt_plan {
     uv_loop_t *loop;
     struct scratch *scratch;
-    struct jobs
-        *jobs;     /* does what takes long, in turn with others; NULL: all is done on the loop */
-    bool is_ahead; /* of callers, whose turns come first */
+    struct jobs *jobs; /* do what takes long, in turn with others; NULL: it is done on the loop */
+    bool is_ahead;     /* of callers, whose turns come first */
     const struct service *service;
     const struct attempt_events *events;
     void *ctx;
