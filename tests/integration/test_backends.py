@@ -495,8 +495,7 @@ def test_as_fast_as_it_can(beside, leaf, ca):
     data = payload(96 * MIB)
 
     def handler(connection):
-        writer = threading.Thread(target=connection.write, args=(data,), daemon=True)
-        writer.start()
+        writer = connection.begin_write(data)
         assert digest(connection.read_all()) == digest(data)
         writer.join(HANG)
         connection.close_notify()

@@ -65,8 +65,7 @@ def test_24_mib_both_ways_at_once(relay, leaf, ca, tls):
     heard = []
 
     def handler(connection):
-        writer = threading.Thread(target=connection.write, args=(down,), daemon=True)
-        writer.start()
+        writer = connection.begin_write(down)
         heard.append(digest(connection.read_all()))
         writer.join(HANG)
         connection.close_notify()

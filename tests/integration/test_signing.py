@@ -79,14 +79,7 @@ class Piecemeal(Backend):
             while data := backend.recv(1 << 16):
                 for start in range(0, len(data), PIECE):
                     session.sock.sendall(data[start : start + PIECE])
-                    wait_for(lambda: self._is_read(session), what="a piece to be read")
-
-    def _is_read(self, session):
-        peer, own = (f"0100007F:{port:04X}" for port in (session.peer[1], self.port))
-        with open("/proc/net/tcp", encoding="ascii") as rows:
-            fields = [row.split() for row in rows]
-        queues = [row[4] for row in fields if row[1:3] == [peer, own]]
-        return all(queue.endswith(":00000000") for queue in queues)
+                    wait_for(lambda: not unread(session.peer[1], self.port), what="it to be read")
 
 
 def _pass_on(source, sink):

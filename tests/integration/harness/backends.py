@@ -1,6 +1,7 @@
 """Backends written here, because no real server behaves so badly: TLS with every step under the
 test's control, bare TCP, and the plaintext services that stand behind the real servers."""
 
+import contextlib
 import errno
 import http.server
 import socket
@@ -213,6 +214,17 @@ class TlsConnection:
             with self._tls_lock:
                 self.tls.write(view[start : start + piece])
             self._flush()
+
+    def begin_write(self, data):
+        """Writes in a thread, which is returned, and ends when the peer has gone, too."""
+
+        def write():
+            with contextlib.suppress(OSError):
+                self.write(data)
+
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        return writer
 
     def close_notify(self):
         """Ends our direction; the other goes on."""

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from signal import SIGHUP
 
+from . import sockdiag
 from .agent import program
 from .net import HANG, connect, wait_for
 
@@ -168,8 +169,5 @@ class FakeClock:
 
 
 def listening_inodes(port):
-    """The listening sockets of a TCP port on 127.0.0.1, by their inodes."""
-    wanted = f"0100007F:{port:04X}"
-    with open("/proc/net/tcp", encoding="ascii") as rows:
-        fields = [row.split() for row in rows]
-    return sorted(row[9] for row in fields if row[1] == wanted and row[3] == "0A")
+    """The listening sockets of a TCP port, by their inodes."""
+    return sorted(found.inode for found in sockdiag.listeners(port))

@@ -10,6 +10,8 @@ import struct
 import threading
 import time
 
+from . import sockdiag
+
 HANG = 30  # seconds: longer than anything takes that works; only a hang meets it
 
 _reserved = []  # keeps this process's claims on ports
@@ -67,25 +69,15 @@ def wait_for(condition, timeout=HANG, what="the condition"):
 
 def is_listening(port):
     """True when some process listens on this TCP port; does not connect."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with open(table, encoding="ascii") as rows:
-            for row in rows:
-                fields = row.split()
-                if fields[3] == "0A" and int(fields[1].rsplit(":")[-1], 16) == port:
-                    return True
-    return False
+    return len(sockdiag.listeners(port)) > 0
 
 
 def unread(port, peer_port):
     """How much lies unread at the end at `port` of a TCP connection of this host whose other end is
     at `peer_port`. None when there is no such end: one that was reset is gone at once, one that was
     closed remains until the kernel is done."""
-    with open("/proc/net/tcp", encoding="ascii") as rows:
-        for row in rows:
-            _, own, peer, _, queues, *_ = row.split()
-            if own.endswith(f":{port:04X}") and peer.endswith(f":{peer_port:04X}"):
-                return int(queues.rpartition(":")[2], 16)
-    return None
+    end = sockdiag.find(port, peer_port)
+    return None if end is None else end.unread
 
 
 def acknowledged(sock):
