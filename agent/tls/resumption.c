@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAUSE_MS (10 * 60 * UINT64_C(1000))
+#define PAUSE_MIN_MS (10 * UINT64_C(1000))
+#define PAUSE_MAX_MS (10 * 60 * UINT64_C(1000))
 
 struct resumption {
     struct refs refs;
@@ -16,6 +17,7 @@ struct resumption {
     struct name host;          /* owned */
     struct approval *approval; /* a reference; NULL: none yet */
     bool is_over;
+    uint64_t pause_ms;        /* the last one; 0: none since a session was resumed */
     uint64_t paused_until_ms; /* on clock_ms() */
     size_t max_tickets, n_tickets;
     struct ticket *tickets[]; /* the newest last */
@@ -123,6 +125,9 @@ void resumption_collect(struct resumption *resumption, struct tls *tls)
         return;
     }
     tls->has_news = false;
+    if (tls_is_resumed(tls)) {
+        resumption->pause_ms = 0;
+    }
     collect_approval(resumption, tls);
     struct ticket *ticket;
     while (tls->keeps_tickets && (ticket = ticket_take(tls)) != NULL) {
@@ -157,8 +162,15 @@ void resumption_forget(struct resumption *resumption)
 
 void resumption_pause(struct resumption *resumption)
 {
+    uint64_t now_ms = clock_ms();
     resumption_forget(resumption);
-    resumption->paused_until_ms = clock_ms() + PAUSE_MS;
+    if (now_ms < resumption->paused_until_ms) {
+        return; /* for one that was broken off together with this one */
+    }
+    resumption->pause_ms = resumption->pause_ms == 0
+                               ? PAUSE_MIN_MS
+                               : clock_sooner(2 * resumption->pause_ms, PAUSE_MAX_MS);
+    resumption->paused_until_ms = now_ms + resumption->pause_ms;
 }
 
 void resumption_end(struct resumption *resumption)

@@ -5,6 +5,8 @@
 
 #include "tests/unit/tls/pair.h"
 
+#include <sys/syscall.h>
+
 #define MINUTE 60
 #define KEPT   8  /* of one session, however many it has */
 #define MANY   20 /* more than that */
@@ -15,9 +17,16 @@ static const char *const versions[] = {
 };
 
 static uint8_t plain[4 * TLS_RECORD_MAX];
-static time_t shift_s;
+static time_t shift_s, passed_s;
 
-/* The whole process has this clock, GnuTLS with it. */
+/* The whole process has these clocks, GnuTLS with it. */
+int clock_gettime(clockid_t clock, struct timespec *ret_now)
+{
+    int ret = (int)syscall(SYS_clock_gettime, clock, ret_now);
+    ret_now->tv_sec += clock == CLOCK_MONOTONIC ? passed_s : 0;
+    return ret;
+}
+
 time_t time(time_t *ret_now)
 {
     struct timespec now;
@@ -258,6 +267,37 @@ static void test_what_was_forgotten_is_not_offered(void **state)
         assert_int_equal(resumption_tickets(rig.resumption), 0);
         assert_false(run_anew(&rig));
         assert_true(run_anew(&rig)); /* but what comes behind that is */
+        close_rig(&rig);
+    }
+}
+
+/* It is told twice, as where two were broken off together. */
+static void expect_pause(struct rig *rig, int seconds)
+{
+    resumption_pause(rig->resumption);
+    resumption_pause(rig->resumption);
+    assert_false(run_anew(rig));
+    assert_true(resumption_tickets(rig->resumption) > 0);
+    passed_s += seconds - 1;
+    renew(rig);
+    assert_false(tls_has_offered(rig->pair->client));
+    passed_s += 2;
+    renew(rig);
+    assert_true(tls_has_offered(rig->pair->client));
+}
+
+static void test_a_pause_grows_until_a_session_is_resumed(void **state)
+{
+    (void)state;
+    static const int seconds[] = {10, 20, 40, 80, 160, 320, 600, 600};
+    for (size_t v = 0; v < 2; v++) {
+        struct rig rig = open_rig((struct pair_spec){.server_priority = versions[v]}, 32);
+        run(&rig);
+        for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+            expect_pause(&rig, seconds[i]);
+        }
+        assert_true(run(&rig));
+        expect_pause(&rig, seconds[0]);
         close_rig(&rig);
     }
 }
@@ -613,6 +653,7 @@ int main(void)
         TEST(test_the_newest_goes_first),
         TEST(test_without_room_nothing_is_resumed),
         TEST(test_what_was_forgotten_is_not_offered),
+        TEST(test_a_pause_grows_until_a_session_is_resumed),
         TEST(test_behind_the_end_nothing_is_kept),
         TEST(test_never_for_another_host),
         TEST(test_never_for_another_profile),
