@@ -216,7 +216,7 @@ def test_what_is_cheap_stays_on_the_loop(rig, held):
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
 def test_others_do_not_wait_where_the_flight_comes_in_pieces(rig, held, tls):
     """The thread may have begun long before there is something to sign."""
-    link = rig(tls=tls, in_pieces=True, handshake_timeout="60s")
+    link = rig(tls=tls, in_pieces=True)
     for name in ("rsa", "ec"):
         link.exchange(name)
     assert made(held) == [("rsa2048", "worker-hand"), ("ecdsa", "worker")]
@@ -366,7 +366,7 @@ def test_a_stop_while_it_is_signed_for(rig, held, count):
 
 
 def test_only_so_many_wait(rig, held):
-    link = rig(handshake_timeout="60s")
+    link = rig()
     held.hold()
     with contextlib.ExitStack() as crowd:
         for _ in range(AT_ONCE + WAITING + 1):

@@ -372,8 +372,9 @@ def _further_defaults():
 
 
 def config(*services, certificate=None, agent=None, defaults=None):
-    """A whole configuration: one worker, quick deadlines and no status endpoint unless told
-    otherwise. `certificate` is the gateway's own: anything with `.cert` and `.key`."""
+    """A whole configuration: one worker, a quick end, handshakes as long as a busy machine may need
+    and no status endpoint, unless told otherwise. `certificate` is the gateway's own: anything with
+    `.cert` and `.key`."""
     text = section(
         "agent",
         **{
@@ -384,10 +385,8 @@ def config(*services, certificate=None, agent=None, defaults=None):
             **(agent or {}),
         }
     )
-    common = {**_further_defaults(), **(defaults or {})}
+    common = {"handshake_timeout": "1m", **_further_defaults(), **(defaults or {})}
     if certificate:
         text += section("certificate gateway", cert=certificate.cert, key=certificate.key)
         common.setdefault("certificate", "gateway")
-    if common:
-        text += section("defaults", **common)
-    return text + "".join(services)
+    return text + section("defaults", **common) + "".join(services)
