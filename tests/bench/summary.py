@@ -24,6 +24,12 @@ def _was_full(figures):
     return _was_logged(figures) and figures["resumed"] == 0
 
 
+def _was_called(figures):
+    """The first of all has no ticket, nor have those that are made ready together with it."""
+    called = figures.get("count", 0)
+    return 0 < called <= figures.get("handshakes", 0) and figures["resumed"] > 0.9
+
+
 def _was_stormy(figures):
     return _was_full(figures) and figures["storm_rate"] > 0.95 * STORM_RATE
 
@@ -32,6 +38,7 @@ def _was_stormy(figures):
 _SAID = {
     "connect/resumed": _was_resumed,
     "connect/full": _was_full,
+    "first-byte": _was_called,
     "paced/storm": _was_stormy,
 }
 

@@ -41,6 +41,7 @@ MACHINE = {
 }
 SIZES = {"services": "1,000", "few": "2,000", "many": "10,000"}
 STORM = {"storm_rate": [300, 300], "resumed": [0, 0]}
+CALLS = {"count": [90, 100]}
 
 
 def rounds(**figures):
@@ -105,6 +106,9 @@ class TestSummary:
             ("paced/storm", {**STORM, "storm_rate": [300, 200]}, "?"),
             ("paced/storm", {**STORM, "storm_errors": [0, 1]}, "!"),
             ("paced/quiet", {}, ""),
+            ("first-byte/cold", {**CALLS, "resumed": [0.98, 0.91]}, ""),
+            ("first-byte/cold", {**CALLS, "resumed": [0.98, 0.9]}, "?"),
+            ("first-byte/warm", {**CALLS, "resumed": [0.98, 0.98], "count": [101, 100]}, "?"),
         ],
     )
     def test_a_row_that_is_not_what_it_says_is_marked(self, row, figures, mark):
@@ -112,7 +116,9 @@ class TestSummary:
         many = rounds(**{**seen, **figures})
         assert Summary({row: {"haproxy": many}}).marks(row, "haproxy") == mark
 
-    @pytest.mark.parametrize("row", ["connect/resumed/rsa", "connect/full/rsa", "paced/storm"])
+    @pytest.mark.parametrize(
+        "row", ["connect/resumed/rsa", "connect/full/rsa", "first-byte/cold", "paced/storm"]
+    )
     @pytest.mark.parametrize(
         "figures",
         [
