@@ -35,8 +35,10 @@ struct approval {
 static int add(gnutls_hash_hd_t hash, const gnutls_datum_t *part)
 {
     uint32_t len = part->size; /* or the border between two parts could move */
-    return gnutls_hash(hash, &len, sizeof(len)) < 0 || gnutls_hash(hash, part->data, len) < 0 ? -1
-                                                                                              : 0;
+    if (gnutls_hash(hash, &len, sizeof(len)) < 0) {
+        return -1;
+    }
+    return len > 0 && gnutls_hash(hash, part->data, len) < 0 ? -1 : 0;
 }
 
 static int digest_chain(gnutls_session_t session, uint8_t digest[static DIGEST_LEN])
@@ -55,17 +57,30 @@ static int digest_chain(gnutls_session_t session, uint8_t digest[static DIGEST_L
     return rc;
 }
 
-/* Of as many as there are, which may be none. */
+static unsigned chain_len(gnutls_session_t session)
+{
+    unsigned n = 0;
+    return gnutls_certificate_get_peers(session, &n) != NULL ? n : 0;
+}
+
+/* That of a certificate of the chain, which may be empty: each may have one, or none. */
+static gnutls_datum_t staple_of(gnutls_session_t session, unsigned i)
+{
+    gnutls_datum_t staple = {0};
+    bool is_there = gnutls_ocsp_status_request_get2(session, i, &staple) >= 0;
+    return is_there ? staple : (gnutls_datum_t){0};
+}
+
 static int digest_staples(gnutls_session_t session, uint8_t digest[static DIGEST_LEN])
 {
     gnutls_hash_hd_t hash;
-    gnutls_datum_t staple;
+    unsigned n = chain_len(session);
     if (gnutls_hash_init(&hash, DIGEST) < 0) {
         return -1;
     }
     int rc = 0;
-    for (unsigned i = 0; gnutls_ocsp_status_request_get2(session, i, &staple) >= 0 && rc == 0;
-         i++) {
+    for (unsigned i = 0; i < n && rc == 0; i++) {
+        gnutls_datum_t staple = staple_of(session, i);
         rc = add(hash, &staple);
     }
     gnutls_hash_deinit(hash, digest);
@@ -133,9 +148,10 @@ static int narrow_to_staple(struct approval *approval, const gnutls_datum_t *sta
 
 static int narrow_to_staples(struct approval *approval, gnutls_session_t session, time_t now)
 {
-    gnutls_datum_t staple;
-    for (unsigned i = 0; gnutls_ocsp_status_request_get2(session, i, &staple) >= 0; i++) {
-        if (narrow_to_staple(approval, &staple, now) < 0) {
+    unsigned n = chain_len(session);
+    for (unsigned i = 0; i < n; i++) {
+        gnutls_datum_t staple = staple_of(session, i);
+        if (staple.size > 0 && narrow_to_staple(approval, &staple, now) < 0) {
             return -1;
         }
     }

@@ -1,9 +1,11 @@
 """Stapled OCSP answers (RFC 6066 section 8): a revoked backend is refused, and one that promises a
 staple must bring a good one (RFC 7633)."""
 
+import contextlib
 import ctypes
 from ctypes import CFUNCTYPE, POINTER, c_int, c_uint, c_void_p
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -122,3 +124,34 @@ def test_a_staple_for_another_certificate_does_not_keep_the_promise(relay, ca):
     staple = answer(other, ca, GOOD)
     with StapledBackend(leaf, ca, staple) as backend:
         assert refused(relay, backend)["reason"] == "cert_status_missing"
+
+
+# Of an intermediate (RFC 8446 section 4.4.2.1), where the backend's own certificate has none
+
+
+class IntermediateStapledBackend(GnutlsBackend):
+    """Staples a good answer to the second certificate of its chain, whoever has signed it."""
+
+    def staple(self, issuer, signer):
+        authority = SimpleNamespace(der=issuer.der, issuer=issuer.issuer)
+        der = answer(authority, signer, GOOD)
+        buffer = ctypes.create_string_buffer(der, len(der))
+        set_answer = library().gnutls_certificate_set_ocsp_status_request_mem
+        set_answer.argtypes = [c_void_p, POINTER(_Datum), c_uint, c_int]
+        assert set_answer(self._credentials, _Datum(ctypes.addressof(buffer), len(der)), 0, 0) >= 0
+
+
+def test_a_new_answer_for_an_intermediate_is_judged(relay, ca, other_ca):
+    """Though the chain is the one that has just passed."""
+    issuer = ca.intermediate("Server CA")
+    leaf = issuer.issue("localhost", dns=["localhost"])
+    with IntermediateStapledBackend(echo, leaf, ca) as backend:
+        through = relay(backend, session_reuse="no", prewarm=0)
+        rows = (ca, "ok"), (other_ca, "cert_status_missing"), (ca, "ok")
+        for count, (signer, reason) in enumerate(rows, 1):
+            backend.staple(issuer, signer)
+            with contextlib.suppress(OSError), through.call() as caller:
+                caller.sendall(SECRET)
+                assert net.recv_exact(caller, len(SECRET)) == SECRET
+            lines = through.agent.wait_logs(count, msg="connection ended")
+            assert lines[-1]["reason"] == reason
