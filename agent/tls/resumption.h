@@ -34,9 +34,9 @@ void resumption_forget(struct resumption *resumption);
 /* Forgets the tickets that are too old to be offered: secrets that are of no use any more. */
 void resumption_expire(struct resumption *resumption);
 
-/* The backend broke off a handshake that offered a ticket: none is offered for ten seconds, and for
- * twice as long each time, up to ten minutes, until a session is resumed again. A restart looks like
- * that once, a backend that cannot bear tickets always. */
+/* A handshake that offered a ticket has failed, perhaps over it: none is offered for ten seconds,
+ * and for twice as long each time, up to ten minutes, until a session is resumed again. A restart
+ * looks like that once, a backend that cannot bear tickets always. */
 void resumption_pause(struct resumption *resumption);
 
 /* Forgets all, for good: what it was made for is over. */

@@ -290,11 +290,18 @@ static void begin_afresh(struct dialer *dialer, size_t i, const struct failure *
     }
 }
 
-/* Whatever became of the one that was offered: the others may have the same fault. */
-static void forget_tickets(const struct racer *racer)
+/* Whatever became of the one that was offered: the others may have the same fault. A backend that
+ * stayed silent may have stumbled over it, too. */
+static void distrust_tickets(const struct racer *racer, const struct failure *failure)
 {
     const struct tls *tls = attempt_tls(racer->attempt);
-    if (racer->resumption != NULL && tls != NULL && tls_has_offered(tls)) {
+    if (racer->resumption == NULL || tls == NULL || !tls_has_offered(tls)) {
+        return;
+    }
+    if (failure->reason == REASON_handshake_timeout ||
+        is_about_resumption(racer->attempt, failure)) {
+        resumption_pause(racer->resumption);
+    } else {
         resumption_forget(racer->resumption);
     }
 }
@@ -307,7 +314,7 @@ static void on_failed(void *ctx, struct attempt *attempt, const struct failure *
         begin_afresh(dialer, i, failure);
         return;
     }
-    forget_tickets(&dialer->racers[i]);
+    distrust_tickets(&dialer->racers[i], failure);
     note_certificate(dialer->plan.service->account, attempt_tls(attempt));
     note_failure(dialer, attempt_addr(attempt), !attempt_is_connecting(attempt), failure);
     drop(dialer, i);

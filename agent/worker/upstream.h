@@ -40,7 +40,8 @@ bool upstream_is_blocked(const struct upstream *upstream);
 int upstream_flush(struct upstream *upstream);
 
 /* Takes what the backend sent, decrypts it into `plain`, as tls_read(), and keeps what it leaves
- * for sessions to come; one that the backend refuses leaves nothing, nor do those before it. */
+ * for sessions to come; one that the backend refuses behind a full handshake leaves nothing, nor do
+ * those before it. */
 enum tls_status upstream_read(struct upstream *upstream, struct tls_input *in, struct buf *out,
                               uint8_t *plain, size_t size, size_t *ret_len);
 

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 from harness import crl, servers
 from harness.agent import config, section, service
-from harness.backends import TlsBackend, server_context
+from harness.backends import TlsBackend, server_context, stay_silent
 from harness.dns import DnsServer, PrivateResolver, why_not
 from harness.gnutls import GnutlsBackend
 from harness.live import Live
@@ -102,7 +103,7 @@ class Recorder(TlsBackend):
 class Touchy(Recorder):
     """Takes offered tickets amiss."""
 
-    how = None  # an alert's number, "reset" or "close"
+    how = None  # an alert's number, "reset", "close" or "silent"
 
     def handle(self, session):
         offered = offers(peek_hello(session.sock))
@@ -112,6 +113,8 @@ class Touchy(Recorder):
         self.offered.append(offered)
         if self.how == "reset":
             reset(session.sock)
+        elif self.how == "silent":
+            stay_silent(session.sock)
         elif self.how != "close":
             session.sock.sendall(bytes([21, 3, 3, 0, 2, 2, self.how]))
             while session.sock.recv(1 << 16):
@@ -540,6 +543,28 @@ def test_a_backend_that_aborts_when_it_is_offered_a_ticket(hop, serve, version):
         link.reload()
     ended = link.service("backend")["connections"]["ended"]
     assert list(ended) == ["ok"], ended
+
+
+@pytest.mark.parametrize(
+    "how, reason", [("silent", "handshake_timeout"), ("reset", "upstream_reset")]
+)
+def test_a_backend_that_stumbles_slowly(hop, serve, how, reason):
+    """There is no time to try again, but the callers who follow do not pay for it, too."""
+
+    class Slow(Touchy):
+        def handle(self, session):
+            if self.how and offers(peek_hello(session.sock)):
+                time.sleep(0.4)  # longer than an address is given
+            super().handle(session)
+
+    backend = serve(kind=Slow)
+    link = hop(backend, connect_timeout="250ms", handshake_timeout="1s")
+    while not link.resumes():
+        pass
+    backend.how, backend.offered = how, []
+    link.refused(reason)
+    assert [link.resumes() for _ in range(4)] == [False] * 4
+    assert [len(offered) for offered in backend.offered] == [1, 0, 0, 0, 0]
 
 
 def test_a_backend_that_aborts_in_any_case_is_asked_twice(hop, serve, ca, leaf):

@@ -3,9 +3,9 @@
 #include "tls/peer.h"
 #include "tls/resumption.h"
 
-#include "tests/unit/tls/pair.h"
-
 #include <sys/syscall.h>
+
+#include "tests/unit/tls/pair.h"
 
 #define MINUTE 60
 #define KEPT   8  /* of one session, however many it has */
