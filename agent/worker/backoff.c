@@ -4,6 +4,7 @@
 
 #define PAUSE_MIN_MS 500
 #define PAUSE_MAX_MS 30000
+#define HURRIED_MS   1000
 
 /* As often as PAUSE_MIN_MS can be doubled below PAUSE_MAX_MS. */
 #define DOUBLED_MAX 6
@@ -31,14 +32,17 @@ void backoff_fail(struct backoff *backoff, uint64_t now_ms)
 void backoff_prove(struct backoff *backoff, uint64_t begun_ms)
 {
     if (begun_ms > backoff->failed_ms) {
-        backoff_reset(backoff);
+        backoff->failures = 0;
+        backoff->retry_ms = 0;
     }
 }
 
-void backoff_reset(struct backoff *backoff)
+bool backoff_hurry(struct backoff *backoff)
 {
-    backoff->failures = 0;
-    backoff->retry_ms = 0;
+    uint64_t retry_ms = backoff->failed_ms + HURRIED_MS;
+    bool is_sooner = retry_ms < backoff->retry_ms;
+    backoff->retry_ms = is_sooner ? retry_ms : backoff->retry_ms;
+    return is_sooner;
 }
 
 bool backoff_is_over(const struct backoff *backoff, uint64_t now_ms)

@@ -20,8 +20,9 @@ void backoff_fail(struct backoff *backoff, uint64_t now_ms);
  * failure. */
 void backoff_prove(struct backoff *backoff, uint64_t begun_ms);
 
-/* Forgets all. */
-void backoff_reset(struct backoff *backoff);
+/* There is a sign that it would turn out well: it may be tried once more a second after the last
+ * failure, though nothing is forgotten. True when that is sooner than without. */
+bool backoff_hurry(struct backoff *backoff);
 
 /* True when it may be tried. */
 bool backoff_is_over(const struct backoff *backoff, uint64_t now_ms);

@@ -23,7 +23,8 @@ struct spare {
     const struct spare_events *events;
     void *ctx;
 
-    uint64_t born_ms, ready_ms, until_ms;
+    struct life life;
+    uint64_t until_ms;
     struct dialer *dialer;
     struct upstream upstream;
     struct deadline *settling;
@@ -34,7 +35,7 @@ static void become_ready(struct spare *spare)
 {
     if (!spare->is_ready) {
         spare->is_ready = true;
-        spare->ready_ms = uv_now(&spare->worker->loop);
+        spare->life.ready_ms = uv_now(&spare->worker->loop);
         deadline_clear(spare->settling);
         spare->upstream.is_counted = true;
         account_note_success(spare->service->account, tls_is_resumed(spare->upstream.tls));
@@ -155,6 +156,7 @@ static void on_won(void *ctx, struct upstream *upstream, struct tls_input *rest)
     struct spare *spare = ctx;
     struct failure failure;
     spare->dialer = NULL;
+    spare->life.up_ms = uv_now(&spare->worker->loop);
     spare->upstream = *upstream;
     buf_init(&spare->upstream.early, SCRATCH_PLAIN_MAX);
     watch_hand_over(spare->upstream.watch, on_upstream, spare);
@@ -188,7 +190,7 @@ static struct spare *make(struct worker *worker, const struct service *service)
     list_init(&spare->link);
     spare->worker = worker;
     spare->service = service;
-    spare->born_ms = uv_now(&worker->loop);
+    spare->life.begun_ms = uv_now(&worker->loop);
     spare->settling = deadline_new(&worker->loop, on_settled, spare);
     return spare->settling != NULL ? spare : spare_free(spare);
 }
@@ -229,9 +231,9 @@ struct spare *spare_of(struct list *link)
     return list_item(link, struct spare, link);
 }
 
-uint64_t spare_born_ms(const struct spare *spare)
+const struct life *spare_life(const struct spare *spare)
 {
-    return spare->born_ms;
+    return &spare->life;
 }
 
 uint64_t spare_until_ms(const struct spare *spare)
@@ -242,11 +244,6 @@ uint64_t spare_until_ms(const struct spare *spare)
 void spare_set_until(struct spare *spare, uint64_t until_ms)
 {
     spare->until_ms = until_ms;
-}
-
-uint64_t spare_ready_ms(const struct spare *spare)
-{
-    return spare->ready_ms;
 }
 
 const struct addr *spare_addr(const struct spare *spare)

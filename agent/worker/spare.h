@@ -6,6 +6,7 @@
 #include "base/failure.h"
 #include "base/list.h"
 #include "worker/endpoints.h"
+#include "worker/experience.h"
 #include "worker/service.h"
 #include "worker/upstream.h"
 #include "worker/worker.h"
@@ -32,15 +33,12 @@ struct spare *spare_start(struct worker *worker, const struct service *service,
 struct list *spare_link(struct spare *spare);
 struct spare *spare_of(struct list *link);
 
-/* When it was begun, on uv_now(); a backend counts the idle time from there on, or later. */
-uint64_t spare_born_ms(const struct spare *spare);
+/* When it was begun, was established and became ready, as far as it is. */
+const struct life *spare_life(const struct spare *spare);
 
-/* When its owner will give it up; the owner's to set. */
+/* When its owner will give it up, on uv_now(); the owner's to set. */
 uint64_t spare_until_ms(const struct spare *spare);
 void spare_set_until(struct spare *spare, uint64_t until_ms);
-
-/* When it became ready, on uv_now(). */
-uint64_t spare_ready_ms(const struct spare *spare);
 
 /* Where it leads to, or where it was lost; `len` 0: not known yet. */
 const struct addr *spare_addr(const struct spare *spare);

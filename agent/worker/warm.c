@@ -105,8 +105,8 @@ static void drop_making(struct warm *warm, struct spare *spare)
 
 static void note_close(struct warm *warm, const struct spare *spare, const struct failure *failure)
 {
-    experience_note_close(&warm->experience, now_of(warm), spare_born_ms(spare),
-                          spare_ready_ms(spare), spare_addr(spare), failure);
+    experience_note_close(&warm->experience, now_of(warm), spare_life(spare), spare_addr(spare),
+                          failure);
 }
 
 static void note_failure(struct warm *warm, const struct addr *addr, const struct failure *failure)
@@ -119,13 +119,15 @@ static void on_ready(void *ctx, struct spare *spare)
 {
     struct warm *warm = ctx;
     struct list *link = spare_link(spare);
+    const struct life *life = spare_life(spare);
+    spare_set_until(spare, life->up_ms + backoff_jitter(warm->experience.max_age_ms, 75));
     list_remove(link);
     list_append(&warm->ready, link);
     end_making(warm);
     warm->has_made = true;
     warm->n_ready++;
     atomic_fetch_add_explicit(&warm->service->account->warm.ready, 1, memory_order_relaxed);
-    demand_note_made(&warm->demand, now_of(warm) - spare_born_ms(spare));
+    demand_note_made(&warm->demand, now_of(warm) - life->begun_ms);
     look_soon(warm);
 }
 
@@ -157,7 +159,8 @@ static size_t target_of(struct warm *warm)
 
 static uint64_t end_of(const struct warm *warm, const struct spare *spare)
 {
-    return clock_sooner(spare_until_ms(spare), spare_born_ms(spare) + warm->experience.max_age_ms);
+    return clock_sooner(spare_until_ms(spare),
+                        spare_life(spare)->up_ms + warm->experience.max_age_ms);
 }
 
 static bool is_old(const struct warm *warm, const struct spare *spare)
@@ -175,7 +178,7 @@ static void drop_aged(struct warm *warm)
     LIST_EACH_SAFE (link, &warm->ready) {
         struct spare *spare = spare_of(link);
         if (is_old(warm, spare)) {
-            experience_note_age(&warm->experience, now_of(warm), spare_born_ms(spare));
+            experience_note_age(&warm->experience, now_of(warm), spare_life(spare));
         }
         if (is_over(warm, spare)) {
             drop_ready(warm, spare, &warm->service->account->warm.aged);
@@ -201,7 +204,7 @@ static bool is_probing(const struct warm *warm)
 {
     bool has_one = warm->n_making > 0;
     LIST_EACH (link, &warm->ready) {
-        has_one |= experience_would_prove(&warm->experience, spare_born_ms(spare_of(link)));
+        has_one |= experience_would_prove(&warm->experience, spare_life(spare_of(link)));
     }
     return experience_is_bad(&warm->experience) && has_one;
 }
@@ -243,7 +246,6 @@ static void make_one(struct warm *warm)
         note_failure(warm, &(struct addr){0}, &failure);
         return;
     }
-    spare_set_until(spare, now_of(warm) + backoff_jitter(warm->experience.max_age_ms, 75));
     list_append(&warm->making, spare_link(spare));
     warm->n_making++;
     warm->worker->n_spares_begun++;
@@ -284,9 +286,9 @@ static void set_look(struct warm *warm, size_t target)
 static void look_for_proof(struct warm *warm)
 {
     LIST_EACH (link, &warm->ready) {
-        const struct spare *spare = spare_of(link);
-        if (experience_is_lasting(now_of(warm), spare_ready_ms(spare))) {
-            experience_note_proof(&warm->experience, spare_born_ms(spare));
+        const struct life *life = spare_life(spare_of(link));
+        if (experience_is_lasting(now_of(warm), life)) {
+            experience_note_proof(&warm->experience, life);
         }
     }
 }
@@ -368,7 +370,7 @@ bool warm_take(struct warm *warm, struct upstream *ret_upstream)
             warm->n_ready--;
             atomic_fetch_sub_explicit(&counts->ready, 1, memory_order_relaxed);
             bump(&counts->used);
-            experience_note_proof(&warm->experience, spare_born_ms(spare));
+            experience_note_proof(&warm->experience, spare_life(spare));
             spare_take(spare, ret_upstream);
             return true;
         }

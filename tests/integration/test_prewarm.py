@@ -489,9 +489,8 @@ def test_a_backend_that_closes_idle_sessions(hop, serve):
     assert link.talk()["warm"] == "yes"
 
 
-def test_a_limit_that_was_no_limit_is_forgotten(hop, serve):
-    """A backend that is restarted ends sessions whose age says nothing. It is forgotten by a
-    sixteenth at a time, which takes some 25 s in all."""
+def test_a_restart_is_no_limit(hop, serve):
+    """It ends sessions whose age says nothing."""
     backend = serve(kind=Closing)
     link = hop(backend)
     link.wait_ready(2)
@@ -509,7 +508,8 @@ def test_a_limit_that_was_no_limit_is_forgotten(hop, serve):
                 lives.setdefault(session, now)
         return any(now - lives[s] > limit for s in lives if not s.over.is_set())
 
-    wait_for(is_one_old, 4 * HANG, what="a session to be kept for longer")
+    wait_for(is_one_old, what="a session to be kept for longer")
+    assert link.warm()["aged"] == 0
 
 
 # Age
@@ -523,6 +523,17 @@ def test_they_are_given_up_in_time(hop, serve):
     link.wait_ready(2)
     assert link.talk()["reason"] == "ok"
     assert link.warm()["closed"] == link.warm()["failed"] == 0
+
+
+def test_the_time_that_a_handshake_takes_does_not_count(hop, serve):
+    class Slow(Host):
+        def handle(self, session):
+            time.sleep(1.2)
+            super().handle(session)
+
+    link = hop(serve(kind=Slow), prewarm_max_age="1s")
+    link.wait_ready(2)
+    assert link.talk()["warm"] == "yes"
 
 
 def test_one_that_is_too_old_is_not_handed_out(hop, serve):
@@ -570,7 +581,8 @@ def hang_up(sock):
 
 
 def test_backends_that_do_not_keep_sessions_are_not_stormed(stage, hop, serve, ca, leaf):
-    """Attempts become rare, and the log tells of the first one."""
+    """Attempts become rare, and the log tells of the first one. (The first close may be that of a
+    restart.)"""
     greeting = serve(kind=Fleeting)
     greeting.greeting = b"421 too many connections\r\n"
     bare = stage.enter_context(Backend(hang_up))
@@ -589,7 +601,7 @@ def test_backends_that_do_not_keep_sessions_are_not_stormed(stage, hop, serve, c
     for name, backend in backends.items():
         backend.wait_sessions(4)
         tries = len(backend.sessions)
-        assert tries <= most(1, time.monotonic() - begun), name
+        assert tries <= most(1, time.monotonic() - begun) + 1, name
     for name in backends:
         told = link.agent.all_log(msg=NOT_KEPT, service=name)
         assert len(told) == 1, f"{name}: {told}"
@@ -656,17 +668,30 @@ def test_a_caller_shows_that_the_backend_is_up(stage, hop, leaf, ca):
     assert link.talk()["warm"] == "yes"
 
 
-def test_a_backend_that_fails_again_is_told_again(stage, hop, serve, leaf, ca):
-    backend = serve()
-    link = hop(backend, prewarm_max_age="1s")
-    link.wait_ready(2)
-    backend.__exit__()
-    link.agent.wait_log(msg=NOT_KEPT)
-    again = stage.enter_context(Host(leaf, ca, port=backend.port))
-    link.wait_ready(2)
-    link.wait_count("aged", link.warm()["aged"] + 4)
-    again.__exit__()
-    link.agent.wait_logs(2, msg=NOT_KEPT)
+class HalfIll(Host):
+    """Two nodes take turns behind one address, and one of them is ill."""
+
+    def handle(self, session):
+        if self.sessions.index(session) % 2:
+            reset(session.sock)
+        else:
+            super().handle(session)
+
+
+def test_a_backend_that_is_half_ill(hop, serve):
+    """Callers who get through are no reason to storm it, nor to tell the same again and again."""
+    backend = serve(kind=HalfIll)
+    link = hop(backend, prewarm=20)
+    begun, calls = time.monotonic(), 0
+    while time.monotonic() < begun + 5:
+        calls += 1
+        with contextlib.suppress(OSError):
+            link.talk()
+    seconds = time.monotonic() - begun
+    assert link.warm()["failed"] > 1
+    # A try each second, and where it was of use as many as are wanted.
+    assert len(backend.sessions) - calls <= 20 * (seconds + 1), calls
+    assert len(link.agent.all_log(msg=NOT_KEPT)) == 1
 
 
 def test_a_backend_that_refuses_our_certificate(hop, serve, other_ca):

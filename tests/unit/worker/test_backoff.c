@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #define START 1000000
+#define FAR   100000
 
 static void test_nothing_has_failed_yet(void **state)
 {
@@ -57,15 +58,20 @@ static void test_what_is_older_than_the_failure_proves_nothing(void **state)
     assert_int_equal(backoff.failures, 0);
 }
 
-static void test_a_reset_forgets(void **state)
+static void test_hurry_leaves_a_second_and_forgets_nothing(void **state)
 {
     struct backoff backoff = {0};
     (void)state;
-    backoff_fail(&backoff, START);
-    backoff_reset(&backoff);
-    assert_true(backoff_is_over(&backoff, START));
-    backoff_fail(&backoff, START);
-    assert_true(backoff_is_over(&backoff, START + 500));
+    assert_false(backoff_hurry(&backoff));
+    for (unsigned i = 0; i < 4; i++) {
+        backoff_fail(&backoff, START + i * FAR);
+    }
+    uint64_t last = START + 3 * FAR; /* and a pause of 2 s at least */
+    assert_true(backoff_hurry(&backoff));
+    assert_false(backoff_is_over(&backoff, last + 999));
+    assert_true(backoff_is_over(&backoff, last + 1000));
+    assert_false(backoff_hurry(&backoff));
+    assert_int_equal(backoff.failures, 4);
 }
 
 static void test_jitter_stays_within_its_share(void **state)
@@ -90,7 +96,7 @@ int main(void)
         cmocka_unit_test(test_pauses_double_up_to_a_limit),
         cmocka_unit_test(test_those_that_fail_together_count_once),
         cmocka_unit_test(test_what_is_older_than_the_failure_proves_nothing),
-        cmocka_unit_test(test_a_reset_forgets),
+        cmocka_unit_test(test_hurry_leaves_a_second_and_forgets_nothing),
         cmocka_unit_test(test_jitter_stays_within_its_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
