@@ -18,7 +18,7 @@ struct attempt {
     bool is_offloaded; /* another thread has begun with the slow part of the handshake */
     struct deadline *deadline;
     bool connecting;
-    uint64_t began_ns, connected_ns;
+    uint64_t began_ns, connected_ns, offloaded_ns;
 };
 
 /* To be the last thing that a callback does: the attempt may be gone when it returns. */
@@ -69,6 +69,7 @@ static void on_offload_done(void *ctx, struct tls *tls, int error, enum tls_stat
 static void offload(struct attempt *attempt, const struct tls_input *in)
 {
     attempt->is_offloaded = true;
+    attempt->offloaded_ns = uv_hrtime();
     struct job_turn turn = {attempt->plan.service->id, attempt->plan.is_ahead};
     attempt->offload = offload_start(attempt->plan.jobs, turn, attempt->upstream.tls, in,
                                      on_offload_done, attempt);
@@ -206,10 +207,17 @@ static void on_ready(void *ctx, unsigned events)
     }
 }
 
+/* True where most of the time went by here, not at the backend. */
+static bool is_behind(const struct attempt *attempt)
+{
+    uint64_t theirs = attempt->offloaded_ns - attempt->connected_ns;
+    return attempt->offload != NULL && uv_hrtime() - attempt->offloaded_ns > theirs;
+}
+
 static void on_deadline(void *ctx)
 {
     struct attempt *attempt = ctx;
-    bool is_ours = attempt->offload != NULL;
+    bool is_ours = is_behind(attempt);
     struct failure failure;
     failure_set(&failure, is_ours ? REASON_limit_reached : REASON_handshake_timeout,
                 "no verified TLS session within %llu ms%s",
