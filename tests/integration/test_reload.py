@@ -279,7 +279,7 @@ def test_a_fault_is_told_and_everything_stays(start, site, short_path, fault):
         assert told.stdout == ""
         line = link.agent.wait_log(msg="reload refused")
         assert line["level"] == "error" and int(line["faults"]) > 0
-        assert link.agent.find_log(level="error", msg=lambda text: text.startswith(place))
+        assert link.agent.wait_log(level="error", msg=lambda text: text.startswith(place))
 
         link.agent.wait_log(msg="reload refused")
         assert link.hang_up()["msg"] == "reload refused"
@@ -316,7 +316,7 @@ def test_every_fault_is_told_at_once(start, site, short_path):
         assert f"{link.line_of(begin)}: " in told.stderr, told.stderr
     # The same lines stand in the log, in the same words.
     for line in told.stderr.strip().split("\n")[:-1]:
-        assert link.agent.find_log(level="error", msg=line), line
+        assert link.agent.wait_log(level="error", msg=line), line
 
 
 def test_a_configuration_that_is_gone(start, site, short_path):
@@ -1152,7 +1152,7 @@ def test_stopping_during_a_reload_is_prompt(live, write, backend, ca):
         for _ in range(3):
             link.agent.signal(SIGHUP)
         assert link.agent.stop() == 0
-        assert link.agent.find_log(msg="stopped")
+        assert link.agent.wait_log(msg="stopped")
 
 
 def test_who_asks_may_leave(live, write, leaf, ca, gateway):

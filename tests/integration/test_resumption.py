@@ -539,7 +539,7 @@ def test_a_backend_that_aborts_when_it_is_offered_a_ticket(hop, serve, version):
         backend.how, backend.offered = how, []
         assert [link.resumes() for _ in range(2)] == [False, False], how
         assert [len(offered) for offered in backend.offered] == [1, 0, 0], how
-        assert link.agent.find_log(msg="resumption refused")
+        assert link.agent.wait_log(msg="resumption refused")
         link.reload()
     ended = link.service("backend")["connections"]["ended"]
     assert list(ended) == ["ok"], ended

@@ -77,7 +77,8 @@ def generation(link):
 
 
 def apply(link, pair, fresh):
-    """Replaces the pair, and waits until the agent has taken it; makes no connection."""
+    """Replaces the pair, and waits until the agent has taken it; its workers may take a moment
+    more. Makes no connection."""
     before = generation(link)
     pair.put(fresh)
     wait_for(lambda: generation(link) > before, what="the change to be applied")
@@ -506,7 +507,7 @@ def test_where_the_old_is_refused_as_well_the_new_is_taken(
     apply(link, pair, fresh)
     assert link.held() is None
     teller.accept(ca)
-    assert shown(link.port) == serial(fresh)
+    wait_shown(link.port, fresh)
 
 
 @pytest.mark.parametrize(
@@ -779,7 +780,7 @@ def test_one_of_two_addresses_is_down(rig, pair, teller, issue, is_down_first):
     link = rig(pair, ports if is_down_first else ports[::-1], canary="require")
     apply(link, pair, fresh := issue())
     assert link.held() is None
-    assert shown(link.port) == serial(fresh)
+    wait_shown(link.port, fresh)
 
 
 @pytest.mark.parametrize("kind", ["identity", "CAs"])

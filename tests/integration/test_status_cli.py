@@ -60,6 +60,7 @@ class Terminal:
     def __init__(self, *arguments, width=80, height=24, env=None):
         self._master, slave = pty.openpty()
         self._text, self._news = "", threading.Condition()
+        self._slave, self.saved = slave, termios.tcgetattr(slave)
         self.resize(width, height)
         self.process = subprocess.Popen(
             [program(), *map(str, arguments)],
@@ -69,8 +70,6 @@ class Terminal:
             preexec_fn=self._take_terminal,
             env={**os.environ, "TERM": "xterm", **(env or {})},
         )
-        self.saved = termios.tcgetattr(slave)
-        self._slave = slave
 
     @staticmethod
     def _take_terminal():
