@@ -380,7 +380,7 @@ def test_unchanged_services_do_not_notice(live, write, backend, ca, short_path, 
             say(local)
         assert listening_inodes(port) == inodes
         assert path.lstat().st_ino == file.st_ino
-        assert link.connections("stays")["active"] == 1
+        wait_for(lambda: link.connections("stays")["active"] == 1, what="the others to end")
     link.agent.wait_logs(7, msg="connection ended", reason="ok")
     counted = link.service("stays")
     assert (counted["connections"]["opened"], counted["connections"]["active"]) == (6, 0)
