@@ -63,10 +63,10 @@ static unsigned chain_len(gnutls_session_t session)
     return gnutls_certificate_get_peers(session, &n) != NULL ? n : 0;
 }
 
-/* That of a certificate of the chain, which may be empty: each may have one, or none. */
+/* That of a certificate of the chain; empty, where it has none, though the next may have one. */
 static gnutls_datum_t staple_of(gnutls_session_t session, unsigned i)
 {
-    gnutls_datum_t staple = {0};
+    gnutls_datum_t staple;
     bool is_there = gnutls_ocsp_status_request_get2(session, i, &staple) >= 0;
     return is_there ? staple : (gnutls_datum_t){0};
 }

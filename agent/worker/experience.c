@@ -65,8 +65,9 @@ static bool is_alike(uint64_t age_ms, uint64_t other_ms)
            other_ms <= age_ms + age_ms / 3 + ALIKE_MS;
 }
 
-/* Those that were begun before the first such close say no more than it did. */
-static bool is_repeated(struct experience *experience, uint64_t now_ms, const struct life *life)
+/* Remembers a close. True when it repeats the one before: those that were begun before that say no
+ * more than it did. */
+static bool note_repeat(struct experience *experience, uint64_t now_ms, const struct life *life)
 {
     uint64_t age = now_ms - life->up_ms, before = experience->closed_age_ms;
     uint64_t at = experience->closed_ms;
@@ -82,7 +83,8 @@ void experience_note_close(struct experience *experience, uint64_t now_ms, const
                            const struct addr *addr, const struct failure *failure)
 {
     uint64_t shorter = (now_ms - life->up_ms) * 3 / 4;
-    if (!is_repeated(experience, now_ms, life) && !experience->is_unwanted) {
+    bool is_repeated = note_repeat(experience, now_ms, life);
+    if (!is_repeated && !experience->is_unwanted) {
         return;
     }
     if (!experience_is_lasting(now_ms, life)) {

@@ -23,7 +23,7 @@ struct experience {
     struct backoff backoff;
     uint64_t max_age_ms; /* the service's, or less, where the backend closes sooner */
     uint64_t changed_ms; /* when that last changed */
-    uint64_t closed_ms;  /* when the backend closed one; 0: never */
+    uint64_t closed_ms;  /* of the close that the next is compared with; 0: none */
     uint64_t closed_age_ms;
     uint64_t quiet_until_ms; /* failures are not told before */
     bool is_telling;         /* the first failure of a row was told */
